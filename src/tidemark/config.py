@@ -1,0 +1,136 @@
+"""Typed configuration that several layers share: studies, their cells, and the run itself.
+
+Scenarios and models are data: ``conf/base/scenarios.yml`` lists them, and the registry builds
+one namespace for each.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+RUN_INFO = "params:tidemark"
+STUDIES = ("returns",)
+
+
+class Strict(BaseModel):
+    """A frozen set of parameters that refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ScenarioConfig(Strict):
+    """One way to treat a study's data, and the models that are tried on it."""
+
+    group: str
+    preprocess: dict[str, Any]
+    models: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One (scenario, model) pair of a study: one namespace, one MLflow child run."""
+
+    study: str
+    scenario: str
+    model: str
+
+    @property
+    def namespace(self) -> str:
+        """The cell's namespace and its name everywhere else."""
+        return f"{self.scenario}.{self.model}"
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study with its scenarios, in the order of the configuration."""
+
+    name: str
+    scenarios: Mapping[str, ScenarioConfig]
+
+    def cells(self, scenario: str | None = None) -> Iterator[Cell]:
+        """List the cells of one scenario, or of all."""
+        for name, config in self.scenarios.items():
+            if scenario in (None, name):
+                for model in config.models:
+                    yield Cell(self.name, name, model)
+
+
+class RunInfo(Strict):
+    """What every process of a run knows: it travels in the catalog as ``params:tidemark``."""
+
+    project_path: Path
+    data_root: Path
+    scenarios: dict[str, str]
+    tracking_enabled: bool
+    main_pid: int
+
+    def study_of(self, namespace: str | None) -> str | None:
+        """Name the study that a node's namespace belongs to."""
+        if not namespace:
+            return None
+        top = namespace.partition(".")[0]
+        for study in STUDIES:
+            if top in (f"{study}_data", f"{study}_report"):
+                return study
+        return self.scenarios.get(top)
+
+    def cell_of(self, namespace: str | None) -> Cell | None:
+        """Name the cell that a node's namespace belongs to, if it belongs to one."""
+        scenario, _, model = (namespace or "").partition(".")
+        study = self.scenarios.get(scenario)
+        return Cell(study, scenario, model) if study and model else None
+
+
+def read_studies(parameters: Mapping[str, Any]) -> list[Study]:
+    """Read the studies out of the resolved parameters.
+
+    Raises
+    ------
+    ValueError
+        If two studies give one name to a scenario, or a scenario names a model that its study
+        does not define.
+    """
+    studies = []
+    seen: dict[str, str] = {}
+    for name in STUDIES:
+        models = parameters.get("models", {}).get(name, {})
+        scenarios = {}
+        for scenario, raw in parameters.get("scenarios", {}).get(name, {}).items():
+            config = ScenarioConfig.model_validate(raw)
+            if scenario in seen:
+                raise ValueError(f"Scenario '{scenario}' is in studies {seen[scenario]} and {name}.")
+            undefined = [model for model in config.models if model not in models]
+            if undefined:
+                raise ValueError(
+                    f"Scenario '{scenario}' names models {undefined}; study '{name}' defines "
+                    f"{sorted(models)}."
+                )
+            seen[scenario] = name
+            scenarios[scenario] = config
+        studies.append(Study(name, scenarios))
+    return studies
+
+
+def companion_file(prices_file: str, exogenous_file: str) -> str | None:
+    """Resolve ``exogenous_file: auto``: the embedded series belong to the embedded prices.
+
+    Examples
+    --------
+    >>> companion_file("data/01_raw/returns/prices.parquet", "auto")
+    'data/01_raw/returns/exogenous.parquet'
+    >>> companion_file("mine.csv", "auto") is None
+    True
+    >>> companion_file("mine.csv", "oil.csv")
+    'oil.csv'
+    """
+    if exogenous_file != "auto":
+        return exogenous_file
+    embedded = Path("data/01_raw/returns")
+    same = Path(os.path.normpath(prices_file)) == embedded / "prices.parquet"
+    return (embedded / "exogenous.parquet").as_posix() if same else None

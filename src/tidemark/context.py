@@ -1,0 +1,190 @@
+"""The project's context: configuration is checked whole before anything runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any, Self
+
+from kedro.config import OmegaConfigLoader
+from kedro.framework.context import KedroContext
+from kedro.framework.project import settings
+from kedro.utils import find_kedro_project
+from pydantic import ValidationError, field_validator, model_validator
+
+from tidemark.config import RUN_INFO, RunInfo, ScenarioConfig, Strict, Study, read_studies
+from tidemark.errors import ConfigError, UnknownName
+from tidemark.pipelines.data_engineering.returns.params import (
+    LabelParams,
+    PreprocessParams,
+    ValidationParams,
+)
+from tidemark.pipelines.feature_engineering.returns.params import FeatureParams, SplitParams
+from tidemark.pipelines.modelling.params import EvaluationParams, ModelParams, TrainParams
+from tidemark.pipelines.reporting.params import ReportParams
+
+
+class ReturnsParams(Strict):
+    """All parameters of the returns study."""
+
+    validation: ValidationParams
+    labels: LabelParams
+    features: FeatureParams
+    split: SplitParams
+    report: ReportParams
+
+    @model_validator(mode="after")
+    def _features_fit_into_warm_up(self) -> Self:
+        if self.labels.warm_up_days <= self.features.longest:
+            raise ValueError(
+                f"labels.warm_up_days is {self.labels.warm_up_days}; it must exceed the longest "
+                f"look-back of the features, {self.features.longest}"
+            )
+        return self
+
+
+class Parameters(Strict):
+    """The whole tree of parameters."""
+
+    as_of: str
+    modelling: TrainParams
+    evaluation: EvaluationParams
+    scenarios: dict[str, dict[str, ScenarioConfig]]
+    models: dict[str, dict[str, ModelParams]]
+    returns: ReturnsParams
+
+    @field_validator("as_of")
+    @classmethod
+    def _is_a_date(cls, value: str) -> str:
+        return date.fromisoformat(value).isoformat()
+
+    @model_validator(mode="after")
+    def _treatments_are_known(self) -> Self:
+        for scenario in self.scenarios.get("returns", {}).values():
+            PreprocessParams.model_validate(scenario.preprocess)
+        return self
+
+
+class TidemarkContext(KedroContext):
+    """A context that refuses configuration it does not understand."""
+
+    @property
+    def studies(self) -> list[Study]:
+        """The studies of this context's configuration."""
+        return read_studies(self.config_loader["parameters"])
+
+    @property
+    def run_info(self) -> RunInfo:
+        """What every process of a run needs to know."""
+        runtime = self._runtime_params or {}
+        root = Path(runtime.get("data_root", self.config_loader["globals"]["data_root"]))
+        return RunInfo(
+            project_path=self.project_path,
+            data_root=self.project_path / root.expanduser(),
+            scenarios={
+                scenario: study.name for study in self.studies for scenario in study.scenarios
+            },
+            tracking_enabled=bool(self.config_loader["mlflow"]["mlflow"]["enabled"]),
+            main_pid=os.getpid(),
+        )
+
+    def _get_validated_params(self) -> dict[str, Any]:
+        if self._validated_params_cache is None:
+            _check_parameters(self.config_loader, self._runtime_params or {})
+        return super()._get_validated_params()
+
+    def _get_parameters(self) -> dict[str, Any]:
+        known = super()._get_parameters()
+        known[RUN_INFO] = self.run_info
+        for study in self.studies:
+            for scenario in study.scenarios:
+                known[f"params:names.{scenario}"] = scenario
+            for cell in study.cells():
+                known[f"params:cells.{cell.namespace}"] = cell
+        return known
+
+
+def remember(context: TidemarkContext) -> None:
+    """Make a context's configuration the one that the registry reads."""
+    _Active.loader = context.config_loader
+
+
+def active_studies() -> list[Study]:
+    """Read the studies from the newest context's configuration, or from the project's own."""
+    loader = _Active.loader
+    if loader is None:
+        root = find_kedro_project(Path.cwd()) or Path(__file__).parents[2]
+        loader = new_config_loader(Path(root), os.getenv("KEDRO_ENV"))
+    return read_studies(loader["parameters"])
+
+
+def new_config_loader(project_path: Path, env: str | None = None) -> OmegaConfigLoader:
+    """Make a configuration loader as a session of this project does."""
+    return OmegaConfigLoader(
+        conf_source=str(project_path / settings.CONF_SOURCE),
+        env=env,
+        **settings.CONFIG_LOADER_ARGS,
+    )
+
+
+class _Active:
+    """The configuration of the newest context of this process."""
+
+    loader: Any = None
+
+
+def _check_parameters(loader: Any, runtime: Mapping[str, Any]) -> None:
+    """Refuse names that do not exist, before Kedro silently falls back to defaults."""
+    paths = set(loader["globals"])
+    if runtime:
+        plain = OmegaConfigLoader(
+            conf_source=loader.conf_source, env=loader.env, **settings.CONFIG_LOADER_ARGS
+        )
+        known = plain["parameters"]
+        for path in _leaves(runtime):
+            if path not in paths and not _exists(known, path):
+                level = _siblings(known, path)
+                raise UnknownName.of("parameter", path, [*level, *(paths if "." not in path else [])])
+    tree = {key: value for key, value in loader["parameters"].items() if key not in paths}
+    tree["as_of"] = loader["parameters"]["as_of"]
+    try:
+        Parameters.model_validate(tree)
+        read_studies(tree)
+    except ValidationError as error:
+        lines = [
+            f"  - {'.'.join(str(part) for part in one['loc']) or 'parameters'}: {one['msg']}"
+            for one in error.errors()
+        ]
+        raise ConfigError("Parameters cannot be used:\n" + "\n".join(lines)) from error
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{path}.")
+        else:
+            yield path
+
+
+def _exists(tree: Any, path: str) -> bool:
+    for part in path.split("."):
+        if not isinstance(tree, Mapping) or part not in tree:
+            return False
+        tree = tree[part]
+    return True
+
+
+def _siblings(tree: Any, path: str) -> list[str]:
+    """List the paths that exist at the deepest level of ``path`` that does."""
+    prefix: list[str] = []
+    for part in path.split("."):
+        if not isinstance(tree, Mapping) or part not in tree:
+            break
+        tree = tree[part]
+        prefix.append(part)
+    return [".".join([*prefix, str(key)]) for key in tree] if isinstance(tree, Mapping) else []

@@ -1,0 +1,62 @@
+"""Pandera models of the tables that pass from one stage to the next.
+
+The catalog names them under ``validator:``; they guard what has been accepted.
+"""
+
+from __future__ import annotations
+
+import pandera.pandas as pa
+from pandera.typing import Series
+
+
+class _Table(pa.DataFrameModel):
+    class Config:
+        strict = False
+        coerce = False
+
+
+class Prices(_Table):
+    """Accepted prices: one row for each date and ticker."""
+
+    date: Series[pa.DateTime] = pa.Field(nullable=False)
+    ticker: Series[str] = pa.Field(nullable=False)
+    close: Series[float] = pa.Field(gt=0, nullable=True)
+
+    class Config(_Table.Config):
+        unique = ["date", "ticker"]
+
+
+class Exogenous(_Table):
+    """Accepted exogenous levels: one row for each date and series."""
+
+    date: Series[pa.DateTime] = pa.Field(nullable=False)
+    series: Series[str] = pa.Field(nullable=False)
+    value: Series[float] = pa.Field(nullable=True)
+
+    class Config(_Table.Config):
+        unique = ["date", "series"]
+
+
+class Targets(_Table):
+    """Labels and scoring rows, the same for every scenario."""
+
+    date: Series[pa.DateTime] = pa.Field(nullable=False)
+    ticker: Series[str] = pa.Field(nullable=False)
+    target: Series[float] = pa.Field(nullable=True)
+    eligible: Series[bool] = pa.Field()
+
+    class Config(_Table.Config):
+        unique = ["date", "ticker"]
+
+
+class Predictions(_Table):
+    """What a model predicts for the scored rows: every one of them."""
+
+    date: Series[pa.DateTime] = pa.Field(nullable=False)
+    ticker: Series[str] = pa.Field(nullable=False)
+    y_true: Series[float] = pa.Field(nullable=False)
+    y_pred: Series[float] = pa.Field(nullable=False)
+
+    class Config(_Table.Config):
+        strict = True
+        unique = ["date", "ticker"]

@@ -1,0 +1,104 @@
+"""The tree of errors.
+
+TidemarkError
+├── DataError            data was refused: the process exits with status 2
+│   └── DataRefused      the accept node turned the data down
+├── ConfigError          configuration or a command's words are wrong: status 1
+│   └── UnknownName      a pipeline, namespace, scenario, model or parameter that does not exist
+├── ModelError           a model could not be fitted or used: status 1
+└── TrackingError        MLflow could not be reached although it is required: status 1
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Self
+
+EXIT_SUCCESS = 0
+EXIT_ERROR = 1
+EXIT_REFUSED = 2
+EXIT_USAGE = 64  # EX_USAGE of sysexits.h
+EXIT_INTERRUPTED = 130  # 128 + SIGINT
+
+MAX_EXAMPLES = 5
+
+
+class TidemarkError(Exception):
+    """Ancestor of every error that Tidemark raises on purpose."""
+
+    exit_status = EXIT_ERROR
+
+
+class DataError(TidemarkError):
+    """Data that must not be used."""
+
+    exit_status = EXIT_REFUSED
+
+
+class DataRefused(DataError):
+    """Data that the table of checks refuses."""
+
+    @classmethod
+    def from_findings(cls, study: str, refusals: Iterable[str], report: str) -> Self:
+        """Build the message from one sentence for each refusal.
+
+        Parameters
+        ----------
+        study : str
+            The study whose data was checked.
+        refusals : iterable of str
+            One sentence each: column, count, examples, remedy.
+        report : str
+            The dataset that holds the whole validation report.
+        """
+        reasons = "\n".join(f"  - {reason}" for reason in refusals)
+        return cls(
+            f"The data of study '{study}' was refused:\n{reasons}\n"
+            f"Nothing downstream has run. The whole report is in '{report}'."
+        )
+
+
+class ConfigError(TidemarkError):
+    """Configuration that cannot be used."""
+
+
+class UnknownName(ConfigError):
+    """A name that the project does not know."""
+
+    @classmethod
+    def of(cls, kind: str, name: str, known: Iterable[str]) -> Self:
+        """Name what is unknown, the nearest match, and all that exist.
+
+        Examples
+        --------
+        >>> print(UnknownName.of("model", "rigde", ["linear", "ridge"]))
+        Unknown model 'rigde'. Did you mean 'ridge'?
+        Those that exist: linear, ridge.
+        """
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        listed = ", ".join(names) if names else "none"
+        return cls(f"Unknown {kind} '{name}'.{hint}\nThose that exist: {listed}.")
+
+
+class ModelError(TidemarkError):
+    """A model that could not be fitted or used."""
+
+
+class TrackingError(TidemarkError):
+    """MLflow is required and could not be reached."""
+
+
+def describe_examples(values: Iterable[object], limit: int = MAX_EXAMPLES) -> str:
+    """List at most ``limit`` values, and say how many were left out.
+
+    Examples
+    --------
+    >>> describe_examples([3, 1, 2], limit=2)
+    '3, 1 and 1 more'
+    """
+    listed = [str(value) for value in values]
+    shown = ", ".join(listed[:limit])
+    return shown if len(listed) <= limit else f"{shown} and {len(listed) - limit} more"

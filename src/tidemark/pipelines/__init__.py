@@ -1,0 +1,1 @@
+"""Modular pipelines by stage: wiring, thin node functions and typed parameters."""

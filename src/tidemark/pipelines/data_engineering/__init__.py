@@ -1,0 +1,1 @@
+"""Stage 1: fetch, validate, accept, label, and treat the data as each scenario says."""

@@ -1,0 +1,1 @@
+"""Stage 2: features, and the split into train, test and folds."""

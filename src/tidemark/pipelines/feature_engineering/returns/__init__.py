@@ -1,0 +1,1 @@
+"""Feature engineering of the returns study."""

@@ -1,0 +1,33 @@
+"""Parameters of the returns study's features and split."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from tidemark.config import Strict
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class FeatureParams(Strict):
+    """Look-backs of the features, in sessions."""
+
+    lags: tuple[Positive, ...]
+    windows: tuple[Annotated[int, Field(ge=2)], ...]
+    exogenous_lags: tuple[Annotated[int, Field(ge=2)], ...]
+
+    @property
+    def longest(self) -> int:
+        """Sessions that the longest look-back covers, the decision's own among them."""
+        return max(*self.lags, *self.windows, *self.exogenous_lags)
+
+
+class SplitParams(Strict):
+    """How sessions are cut into train, test and folds."""
+
+    test_share: Annotated[float, Field(gt=0, lt=1)]
+    n_folds: Annotated[int, Field(ge=2)]
+    horizon_days: Positive
+    embargo_days: Annotated[int, Field(ge=0)]

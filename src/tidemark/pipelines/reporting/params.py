@@ -1,0 +1,17 @@
+"""Parameters of the comparison and the reports, for every study."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from tidemark.config import Strict
+
+
+class ReportParams(Strict):
+    """What a study's reports say of the study itself."""
+
+    title: str
+    question: str
+    unit: str
+    sample_note: str
+    rank_by: Literal["mae", "mse", "rmse"]

@@ -1,0 +1,21 @@
+"""Kedro's settings for the project.
+
+Hooks are not here but in ``pyproject.toml``, as an entry point: worker processes that are
+spawned would drop ``HOOKS`` in silence.
+"""
+
+from tidemark.config import companion_file
+from tidemark.context import TidemarkContext
+
+CONTEXT_CLASS = TidemarkContext
+
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    "config_patterns": {
+        "parameters": ["parameters*", "parameters*/**", "**/parameters*", "scenarios*"],
+        "mlflow": ["mlflow*"],
+    },
+    "merge_strategy": {"parameters": "soft", "globals": "soft", "mlflow": "soft"},
+    "custom_resolvers": {"exogenous_for": companion_file},
+}
