@@ -67,7 +67,7 @@ class RunInfo(Strict):
     project_path: Path
     data_root: Path
     scenarios: dict[str, str]
-    tracking_enabled: bool
+    mlflow: dict[str, Any]
     main_pid: int
 
     def study_of(self, namespace: str | None) -> str | None:

@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from kedro.config import OmegaConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.project import settings
+from kedro.framework.session import KedroSession
 from kedro.utils import find_kedro_project
 from pydantic import ValidationError, field_validator, model_validator
 
@@ -86,13 +87,23 @@ class TidemarkContext(KedroContext):
             scenarios={
                 scenario: study.name for study in self.studies for scenario in study.scenarios
             },
-            tracking_enabled=bool(self.config_loader["mlflow"]["mlflow"]["enabled"]),
+            mlflow=self.config_loader["mlflow"]["mlflow"],
             main_pid=os.getpid(),
         )
 
+    def check_parameters(self) -> None:
+        """Refuse parameters that do not exist or cannot be used.
+
+        Raises
+        ------
+        ConfigError
+            With every fault and its place in the tree.
+        """
+        _check_parameters(self.config_loader, self._runtime_params or {})
+
     def _get_validated_params(self) -> dict[str, Any]:
         if self._validated_params_cache is None:
-            _check_parameters(self.config_loader, self._runtime_params or {})
+            self.check_parameters()
         return super()._get_validated_params()
 
     def _get_parameters(self) -> dict[str, Any]:
@@ -104,6 +115,18 @@ class TidemarkContext(KedroContext):
             for cell in study.cells():
                 known[f"params:cells.{cell.namespace}"] = cell
         return known
+
+
+class TidemarkSession(KedroSession):
+    """A session that loads its context once."""
+
+    _context: TidemarkContext | None = None
+
+    def load_context(self) -> TidemarkContext:
+        """Load the context, or return the one that was loaded."""
+        if self._context is None:
+            self._context = cast(TidemarkContext, super().load_context())
+        return self._context
 
 
 def remember(context: TidemarkContext) -> None:

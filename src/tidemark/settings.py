@@ -5,9 +5,10 @@ spawned would drop ``HOOKS`` in silence.
 """
 
 from tidemark.config import companion_file
-from tidemark.context import TidemarkContext
+from tidemark.context import TidemarkContext, TidemarkSession
 
 CONTEXT_CLASS = TidemarkContext
+SESSION_CLASS = TidemarkSession
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

@@ -121,6 +121,32 @@ def live_cells(levels: pd.DataFrame) -> pd.DataFrame:
     return started & unfinished
 
 
+def live_returns(levels: pd.DataFrame, sessions: pd.DatetimeIndex) -> pd.DataFrame:
+    """Mark the sessions on which a series must have a return.
+
+    Parameters
+    ----------
+    levels : DataFrame
+        Wide frame on the series' own calendars.
+    sessions : DatetimeIndex
+        The sessions of the study.
+
+    Returns
+    -------
+    DataFrame of bool
+        Sessions by series: within the series' life, but for the life's first session, on which
+        there is nothing to have returned from.
+    """
+    lives = live_cells(levels)
+    first, last = lives.idxmax(), lives[::-1].idxmax()
+    day = sessions.to_numpy()[:, None]
+    within = (day >= first.to_numpy()[None, :]) & (day <= last.to_numpy()[None, :])
+    within &= lives.any().to_numpy()[None, :]
+    within[1:] &= within[:-1].copy()
+    within[:1] = False
+    return pd.DataFrame(within, index=sessions, columns=levels.columns)
+
+
 def align_returns(levels: pd.DataFrame, sessions: pd.DatetimeIndex) -> pd.DataFrame:
     """Compute the returns of series with calendars of their own on given sessions.
 

@@ -14,10 +14,9 @@ from tidemark.domain.labels import label_next_return
 from tidemark.domain.outliers import clip_at, trailing_iqr_fences, trailing_quantiles
 from tidemark.domain.panel import (
     align_returns,
-    live_cells,
+    live_returns,
     pivot_long,
     price_levels,
-    simple_returns,
     stack_wide,
 )
 from tidemark.domain.profile import profile_levels
@@ -132,20 +131,16 @@ def preprocess(
     """
     levels = price_levels(prices)
     others = pivot_long(exogenous, "series", "value")
-    processed, own = _treat(simple_returns(levels), live_cells(levels), "ticker", params)
-    # A series' life is read off its own calendar: its first and last value need not fall on
-    # sessions.
-    calendar = live_cells(others).astype("float64").reindex(others.index.union(levels.index))
-    alive = calendar.ffill().eq(1.0) & calendar.bfill().eq(1.0)
-    processed_exogenous, other = _treat(
-        align_returns(others, pd.DatetimeIndex(levels.index)), alive.reindex(levels.index), "series", params
-    )
+    sessions = pd.DatetimeIndex(levels.index)
+    processed, own = _treat(levels, sessions, "ticker", params)
+    processed_exogenous, other = _treat(others, sessions, "series", params)
     return processed, processed_exogenous, {"scenario": scenario, "returns": own, "exogenous": other}
 
 
 def _treat(
-    returns: pd.DataFrame, live: pd.DataFrame, name: str, params: PreprocessParams
+    levels: pd.DataFrame, sessions: pd.DatetimeIndex, name: str, params: PreprocessParams
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
+    returns, live = align_returns(levels, sessions), live_returns(levels, sessions)
     bounded = returns
     if params.outliers == "clip":
         fences = trailing_iqr_fences(

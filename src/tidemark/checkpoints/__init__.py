@@ -1,0 +1,1 @@
+"""Checkpoints: what a node leaves when all its outputs are safely stored."""

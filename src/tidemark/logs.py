@@ -1,0 +1,89 @@
+"""Logs: one file of JSON lines for the project, one readable file for each task."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+PROJECT_LOGGER = "tidemark"
+PIPELINE_LOG = "pipeline.log"
+
+
+class JsonLines(logging.Formatter):
+    """Format a record as one line of JSON; what it carries under ``facts`` is merged in."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= getattr(record, "facts", {})
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+class _ThisThread(logging.Filter):
+    """Pass only what the thread that made this filter logs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.get_ident()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.thread == self._thread
+
+
+def quieten_kedro() -> None:
+    """Leave only warnings of Kedro and its companions on the terminal."""
+    for name in ("kedro", "kedro_datasets", "kedro_viz", "mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # A node's failure is said once, by the hooks.
+    logging.getLogger("kedro.pipeline.node").setLevel(logging.CRITICAL)
+    logging.getLogger(PROJECT_LOGGER).setLevel(logging.DEBUG)
+
+
+def open_pipeline_log(folder: Path) -> None:
+    """Let the root logger write JSON lines to ``pipeline.log``, once for each process."""
+    path = folder / PIPELINE_LOG
+    root = logging.getLogger()
+    for handler in root.handlers:
+        if isinstance(handler.formatter, JsonLines):
+            if Path(getattr(handler, "baseFilename", "")) == path.absolute():
+                return
+            root.removeHandler(handler)
+            handler.close()
+    folder.mkdir(parents=True, exist_ok=True)
+    logging.captureWarnings(True)
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler.setLevel(logging.INFO)
+    handler.setFormatter(JsonLines())
+    root.addHandler(handler)
+
+
+def open_task_log(folder: Path, task: str) -> logging.Handler:
+    """Let the root logger also write what this thread says to the task's own file.
+
+    The file holds the newest run of the task. Whoever opens it closes it with
+    `close_task_log`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(folder / f"{task}.log", mode="w", encoding="utf-8")
+    handler.setLevel(logging.DEBUG)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    handler.addFilter(_ThisThread())
+    logging.getLogger().addHandler(handler)
+    return handler
+
+
+def close_task_log(handler: logging.Handler) -> None:
+    """Close what `open_task_log` has opened."""
+    logging.getLogger().removeHandler(handler)
+    handler.close()

@@ -1,0 +1,68 @@
+"""The closing table of a run, read from what its nodes have left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tidemark.checkpoints.store import CheckpointStore, NodeRecord
+from tidemark.config import RunInfo
+
+
+def print_summary(info: RunInfo, run_id: str, seconds: float) -> None:
+    """Print what a run did: nodes, time, best model of each scenario, where to look."""
+    from rich.console import Console
+    from rich.table import Table
+
+    records = list(CheckpointStore(info.data_root / "checkpoints").of_run(run_id))
+    table = Table(title=f"Run {run_id}", title_justify="left", show_header=False)
+    table.add_row("nodes run", str(len(records)))
+    table.add_row("time", f"{seconds:.1f} s")
+    for scenario, best in _best_by_scenario(records).items():
+        low, high = best["intervals"]["rmse"]["low"], best["intervals"]["rmse"]["high"]
+        table.add_row(
+            f"best of {scenario}",
+            f"{best['model']}: RMSE {best['metrics']['rmse']:.6f} "
+            f"({100 * best['level']:g} % interval {low:.6f} to {high:.6f})",
+        )
+    for path in _outputs(records, "model_communication_report"):
+        table.add_row("report", _short(path, info.project_path))
+    for path in _outputs(records, "validation_report"):
+        for name, count in _quarantined(path).items():
+            table.add_row(f"quarantined {name}", f"{count} rows, see {info.data_root / 'quarantine'}")
+    if info.mlflow["enabled"]:
+        table.add_row("compare runs", "make mlflow, then http://127.0.0.1:5000")
+    table.add_row("see the DAG", "kedro viz run")
+    console = Console()
+    console.print(table) if console.is_terminal else Console(width=120).print(table)
+
+
+def _outputs(records: Sequence[NodeRecord], name: str) -> list[Path]:
+    return [
+        Path(one.path)
+        for record in records
+        for one in record.outputs
+        if one.name.rpartition(".")[2] == name and one.path
+    ]
+
+
+def _best_by_scenario(records: Sequence[NodeRecord]) -> dict[str, dict[str, Any]]:
+    best: dict[str, dict[str, Any]] = {}
+    for path in _outputs(records, "outcome"):
+        outcome = json.loads(path.read_text(encoding="utf-8"))
+        held = best.get(outcome["scenario"])
+        if held is None or outcome["metrics"]["rmse"] < held["metrics"]["rmse"]:
+            best[outcome["scenario"]] = outcome
+    return best
+
+
+def _quarantined(path: Path) -> dict[str, int]:
+    report = json.loads(path.read_text(encoding="utf-8"))
+    counts = {name: sum(table["rows_quarantined"].values()) for name, table in report["tables"].items()}
+    return {name: count for name, count in counts.items() if count}
+
+
+def _short(path: Path, root: Path) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)

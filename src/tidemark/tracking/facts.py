@@ -1,0 +1,102 @@
+"""What is known of a run before its first node: its facts in the outbox."""
+
+from __future__ import annotations
+
+import getpass
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+
+from tidemark.checkpoints.files import hash_path, stored_path
+from tidemark.config import Cell, RunInfo
+from tidemark.tracking.records import flatten, track_kind
+
+_SHARED = ("as_of", "modelling", "evaluation")
+
+
+def describe_run(
+    run_params: Mapping[str, Any], pipeline: Pipeline, catalog: CatalogProtocol, info: RunInfo
+) -> dict[str, Any]:
+    """Gather a run's facts: tags, and for each study its parameters and cells."""
+    tree = catalog.load("parameters")
+    studies: dict[str, Any] = {}
+    for node in pipeline.nodes:
+        study, cell = info.study_of(node.namespace), info.cell_of(node.namespace)
+        if study is None:
+            continue
+        about = studies.setdefault(study, {"params": _study_params(tree, study), "cells": {}})
+        if cell is not None:
+            known = about["cells"].setdefault(
+                cell.namespace, {"nodes": [], "params": _cell_params(tree, cell)}
+            )
+            known["nodes"].append(node.name)
+    return {
+        "run_id": run_params["run_id"],
+        "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "tags": _tags(run_params, info.project_path),
+        "studies": studies,
+    }
+
+
+def hash_data(catalog: CatalogProtocol, studies: Mapping[str, Any]) -> dict[str, str]:
+    """Hash the accepted data of each study: the datasets that the catalog tracks as ``data``."""
+    hashes = {}
+    for name in catalog.keys():  # noqa: SIM118 - a catalog iterates over more than its entries
+        study = name.partition("_data.")[0]
+        if study in studies and not name.startswith("params:"):
+            dataset = catalog.get(name)
+            path = stored_path(dataset, saved=False)
+            if track_kind(dataset) == "data" and path is not None and path.exists():
+                hashes[study] = hash_path(path)
+    return hashes
+
+
+def _study_params(tree: Mapping[str, Any], study: str) -> dict[str, Any]:
+    own = {key: tree[key] for key in _SHARED}
+    return flatten({**own, study: tree[study], "scenarios": tree["scenarios"][study]})
+
+
+def _cell_params(tree: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
+    study = {key: value for key, value in flatten(tree[cell.study]).items()
+             if not key.startswith(("validation.", "report."))}
+    scenario = tree["scenarios"][cell.study][cell.scenario]
+    own = {
+        "scenario": cell.scenario,
+        "model": cell.model,
+        "preprocess": scenario["preprocess"],
+        "estimator": tree["models"][cell.study][cell.model],
+        **{key: tree[key] for key in _SHARED},
+    }
+    return {**flatten(own), **study}
+
+
+def _tags(run_params: Mapping[str, Any], project_path: Path) -> dict[str, str]:
+    commit = _git(project_path, "rev-parse", "HEAD")
+    tags = {
+        "mlflow.user": getpass.getuser(),
+        "mlflow.source.name": "kedro run",
+        "mlflow.source.type": "PROJECT",
+        "tidemark.runner": str(run_params.get("runner")),
+        "tidemark.command": " ".join(["kedro", *sys.argv[1:]]),
+    }
+    if commit:
+        tags["mlflow.source.git.commit"] = commit
+        tags["tidemark.git_dirty"] = str(bool(_git(project_path, "status", "--porcelain"))).lower()
+    return tags
+
+
+def _git(folder: Path, *words: str) -> str:
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed words
+            ["git", *words],  # noqa: S607 - whichever git the user has
+            cwd=folder, capture_output=True, text=True, check=True, timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()

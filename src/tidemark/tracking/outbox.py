@@ -1,0 +1,133 @@
+"""The outbox: records of runs on their way to MLflow, one folder for each run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from tidemark.checkpoints.store import write_aside
+
+_FACTS, _END, _STATE, _LOCK = "run.json", "end.json", "state.json", "lock"
+
+
+class OutboxRun:
+    """The records of one run.
+
+    ``run.json`` holds the run's facts, ``records/NAME.json`` one record each, ``files`` copies
+    of what records refer to, ``end.json`` how the run ended, ``state.json`` what MLflow has.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = FileLock(folder / _LOCK)
+
+    @property
+    def run_id(self) -> str:
+        """Kedro's id of the run."""
+        return self.folder.name
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The run's facts."""
+        return _read(self.folder / _FACTS)
+
+    @property
+    def end(self) -> dict[str, Any] | None:
+        """How the run ended, or None while nobody has said so."""
+        path = self.folder / _END
+        return _read(path) if path.exists() else None
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What MLflow has received so far."""
+        path = self.folder / _STATE
+        return _read(path) if path.exists() else {"runs": {}, "sent": []}
+
+    def save_state(self, state: dict[str, Any]) -> None:
+        """Note what MLflow has received."""
+        write_aside(self.folder / _STATE, json.dumps(state))
+
+    def put(self, name: str, record: dict[str, Any]) -> None:
+        """Add a record; it is whole or absent."""
+        (self.folder / "records").mkdir(exist_ok=True)
+        write_aside(self.folder / "records" / f"{name}.json", json.dumps(record, default=str))
+
+    def keep(self, source: Path, name: str) -> str:
+        """Copy a file, because a later run may overwrite it; return the copy's name."""
+        (self.folder / "files").mkdir(exist_ok=True)
+        shutil.copyfile(source, self.folder / "files" / name)
+        return name
+
+    def file(self, name: str) -> Path:
+        """Find a copy by its name."""
+        return self.folder / "files" / name
+
+    def records(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Read all records in the order in which their nodes ended."""
+        found = [(path.stem, _read(path)) for path in (self.folder / "records").glob("*.json")]
+        yield from sorted(found, key=lambda item: (item[1]["ended"], item[0]))
+
+    def close(
+        self,
+        status: str,
+        ended: str,
+        error: str | None = None,
+        data_hash: dict[str, str] | None = None,
+    ) -> None:
+        """Say how the run ended, unless that has been said."""
+        if self.end is None:
+            end = {"status": status, "ended": ended, "error": error, "data_hash": data_hash or {}}
+            write_aside(self.folder / _END, json.dumps(end))
+
+    def remove(self) -> None:
+        """Forget the run: MLflow has all of it."""
+        self.release()
+        shutil.rmtree(self.folder)
+
+    def hold(self) -> bool:
+        """Take the run's lock for this process; False if a living process has it."""
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Give the run's lock back."""
+        self._lock.release()
+
+
+class Outbox:
+    """All runs that wait."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def open(self, run_id: str, facts: dict[str, Any]) -> OutboxRun:
+        """Begin a run's records and hold its lock."""
+        folder = self._root / run_id
+        folder.mkdir(parents=True)
+        run = OutboxRun(folder)
+        run.hold()
+        write_aside(folder / _FACTS, json.dumps(facts, default=str))
+        return run
+
+    def find(self, run_id: str) -> OutboxRun | None:
+        """Find a run by its id."""
+        folder = self._root / run_id
+        return OutboxRun(folder) if (folder / _FACTS).exists() else None
+
+    def waiting(self) -> Iterator[OutboxRun]:
+        """List the runs that wait, oldest first."""
+        for path in sorted(self._root.glob(f"*/{_FACTS}")):
+            yield OutboxRun(path.parent)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content

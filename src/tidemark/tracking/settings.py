@@ -1,0 +1,40 @@
+"""Where runs are tracked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tidemark.config import Strict
+
+_SQLITE = "sqlite:///"
+
+
+class TrackingSettings(Strict):
+    """The content of ``mlflow.yml``."""
+
+    enabled: bool
+    required: bool
+    tracking_uri: str
+    artifact_location: str | None = None
+
+    @classmethod
+    def resolve(cls, section: Mapping[str, Any], project_path: Path) -> TrackingSettings:
+        """Read the section, let ``MLFLOW_TRACKING_URI`` override it, and make paths absolute.
+
+        Artifacts follow the configured store only: with a server, or a store from the
+        environment, they go where that store puts them.
+        """
+        settings = cls.model_validate(section)
+        override = os.environ.get("MLFLOW_TRACKING_URI")
+        uri = override or settings.tracking_uri
+        place = settings.artifact_location
+        if override or not uri.startswith(_SQLITE):
+            place = None
+        elif place is not None and "://" not in place:
+            place = (project_path / place).resolve().as_uri()
+        if uri.startswith(_SQLITE) and not uri.startswith(f"{_SQLITE}/"):
+            uri = f"{_SQLITE}{(project_path / uri.removeprefix(_SQLITE)).resolve()}"
+        return settings.model_copy(update={"tracking_uri": uri, "artifact_location": place})

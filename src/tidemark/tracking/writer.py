@@ -1,0 +1,286 @@
+"""The one writer: it brings an outbox's runs to MLflow, as often as it takes.
+
+Every step is noted in the run's state after MLflow has it, so that a writer which was
+interrupted, or met a server that was down, can be started again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from tidemark.tracking.outbox import Outbox, OutboxRun
+from tidemark.tracking.settings import TrackingSettings
+
+logger = logging.getLogger(__name__)
+
+_MAX_BATCH = 100
+_MAX_VALUE = 500
+_MODEL_LIBRARIES = ("scikit-learn", "numpy", "pandas", "scipy")
+
+
+class Writer:
+    """Send records to one MLflow store.
+
+    Raises whatever MLflow raises; the caller decides whether tracking is required.
+    """
+
+    def __init__(self, settings: TrackingSettings) -> None:
+        # A server that is down must cost seconds, not the minutes of MLflow's defaults.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        from mlflow import MlflowClient
+
+        self._settings = settings
+        self._client = MlflowClient(tracking_uri=settings.tracking_uri)
+        self._experiments: dict[str, str] = {}
+
+    def send(self, run: OutboxRun) -> None:
+        """Send what is new of a run; close and forget it if it has ended."""
+        facts, state, end = run.facts, run.state, run.end
+        for study in facts["studies"]:
+            self._ensure_parent(run, state, facts, study)
+        failed, seen = set(), set()
+        for name, record in run.records():
+            key = record["cell"] or record["study"]
+            if key is None:
+                continue
+            seen.add((record["study"], key))
+            if record["status"] == "failed":
+                failed.add(key)
+            if name in state["sent"]:
+                continue
+            run_id = self._ensure_run(run, state, facts, record)
+            self._log_record(run, run_id, record)
+            state["sent"].append(name)
+            run.save_state(state)
+        if end is not None:
+            self._close(run, state, facts, end, failed)
+            run.remove()
+
+    def _close(
+        self,
+        run: OutboxRun,
+        state: dict[str, Any],
+        facts: Mapping[str, Any],
+        end: Mapping[str, Any],
+        failed: set[str],
+    ) -> None:
+        finished = {(record["cell"], record["node"]) for _, record in run.records()
+                    if record["status"] == "finished"}
+        for study, about in facts["studies"].items():
+            parent = state["runs"][study]
+            for cell, expected in about["cells"].items():
+                run_id = state["runs"].get(f"{study}/{cell}")
+                if run_id is None:
+                    continue
+                whole = all((cell, node) in finished for node in expected["nodes"])
+                status = "FINISHED" if whole else "FAILED" if cell in failed else "KILLED"
+                self._tag(run_id, end.get("data_hash", {}).get(study), end)
+                self._client.set_terminated(run_id, status, _ms(end["ended"]))
+            self._tag(parent, end.get("data_hash", {}).get(study), end)
+            self._client.set_terminated(parent, end["status"], _ms(end["ended"]))
+
+    def _tag(self, run_id: str, data_hash: str | None, end: Mapping[str, Any]) -> None:
+        tags = {"tidemark.data_hash": data_hash, "tidemark.error": end.get("error")}
+        self._log(run_id, tags={key: value for key, value in tags.items() if value})
+
+    def _ensure_parent(
+        self, run: OutboxRun, state: dict[str, Any], facts: Mapping[str, Any], study: str
+    ) -> str:
+        if study not in state["runs"]:
+            about = facts["studies"][study]
+            tags = {**facts["tags"], "tidemark.study": study, "tidemark.level": "run"}
+            state["runs"][study] = self._create(
+                study, f"{study} {run.run_id}", facts["started"], tags, run.run_id
+            )
+            run.save_state(state)
+            self._log(state["runs"][study], params=about["params"])
+        parent: str = state["runs"][study]
+        return parent
+
+    def _ensure_run(
+        self,
+        run: OutboxRun,
+        state: dict[str, Any],
+        facts: Mapping[str, Any],
+        record: Mapping[str, Any],
+    ) -> str:
+        study, cell = record["study"], record["cell"]
+        if cell is None:
+            parent: str = state["runs"][study]
+            return parent
+        key = f"{study}/{cell}"
+        if key not in state["runs"]:
+            scenario, _, model = cell.partition(".")
+            tags = {
+                **facts["tags"],
+                "mlflow.parentRunId": state["runs"][study],
+                "tidemark.study": study,
+                "tidemark.level": "cell",
+                "tidemark.scenario": scenario,
+                "tidemark.model": model,
+            }
+            state["runs"][key] = self._create(study, cell, record["started"], tags, run.run_id)
+            run.save_state(state)
+            self._log(state["runs"][key], params=facts["studies"][study]["cells"][cell]["params"])
+        child: str = state["runs"][key]
+        return child
+
+    def _create(
+        self, study: str, name: str, started: str, tags: Mapping[str, Any], kedro_run: str
+    ) -> str:
+        """Create a run, unless a writer that was interrupted has left it."""
+        from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
+
+        experiment = self._experiment(study)
+        left = self._client.search_runs(
+            [experiment],
+            f"tags.`tidemark.run_id` = '{kedro_run}' AND tags.`{MLFLOW_RUN_NAME}` = '{name}'",
+            max_results=1,
+        )
+        if left:
+            found: str = left[0].info.run_id
+            return found
+        created = self._client.create_run(
+            experiment,
+            start_time=_ms(started),
+            run_name=name,
+            tags={**{key: str(value) for key, value in tags.items()}, "tidemark.run_id": kedro_run},
+        )
+        run_id: str = created.info.run_id
+        return run_id
+
+    def _experiment(self, study: str) -> str:
+        if study not in self._experiments:
+            found = self._client.get_experiment_by_name(study)
+            self._experiments[study] = (
+                found.experiment_id
+                if found
+                else self._client.create_experiment(study, self._settings.artifact_location)
+            )
+        return self._experiments[study]
+
+    def _log_record(self, run: OutboxRun, run_id: str, record: Mapping[str, Any]) -> None:
+        self._log(
+            run_id,
+            params=record["params"],
+            metrics=record["metrics"],
+            tags=record["tags"],
+            timestamp=_ms(record["ended"]),
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            for artifact in record["artifacts"]:
+                place = os.path.join(folder, artifact["folder"])
+                os.makedirs(place, exist_ok=True)
+                os.symlink(run.file(artifact["file"]).absolute(), os.path.join(place, artifact["name"]))
+            if record["artifacts"]:
+                self._client.log_artifacts(run_id, folder)
+        if record["model"]:
+            self._log_model(run, run_id, record)
+
+    def _log_model(self, run: OutboxRun, run_id: str, record: Mapping[str, Any]) -> None:
+        """Log a model with a signature and requirements that nobody has to infer."""
+        import mlflow.sklearn
+        from mlflow.entities import LoggedModelOutput
+        from mlflow.models import ModelSignature
+        from mlflow.types import ColSpec, Schema
+
+        about = record["model"]
+        signature = ModelSignature(
+            Schema([ColSpec("double", name) for name in about["features"]]),
+            Schema([ColSpec("double")]),
+        )
+        content = run.file(about["file"]).read_bytes()
+        logged = self._client.create_logged_model(
+            self._experiment(record["study"]),
+            name=record["cell"].replace(".", "_"),
+            source_run_id=run_id,
+            params={key: str(value) for key, value in record["params"].items()},
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "model")
+            mlflow.sklearn.save_model(
+                pickle.loads(content),  # noqa: S301 - this run's own model, from its own outbox
+                path,
+                signature=signature,
+                pip_requirements=[f"{name}=={version(name)}" for name in _MODEL_LIBRARIES],
+                serialization_format="skops",
+            )
+            self._client.log_model_artifacts(logged.model_id, path)
+        self._client.finalize_logged_model(logged.model_id, "READY")
+        self._client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+
+    def _log(
+        self,
+        run_id: str,
+        params: Mapping[str, Any] | None = None,
+        metrics: Sequence[Sequence[Any]] = (),
+        tags: Mapping[str, Any] | None = None,
+        timestamp: int = 0,
+    ) -> None:
+        """Log in batches, as few as MLflow's limits allow."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        entities: dict[str, list[Any]] = {
+            "params": [Param(key, str(value)[:_MAX_VALUE]) for key, value in (params or {}).items()],
+            "metrics": [Metric(key, value, timestamp, step) for key, value, step in metrics],
+            "tags": [RunTag(key, str(value)[:_MAX_VALUE]) for key, value in (tags or {}).items()],
+        }
+        for batch in _batches(entities):
+            self._client.log_batch(run_id, **batch, synchronous=True)
+
+
+def sync_outbox(outbox: Outbox, settings: TrackingSettings, current: str | None = None) -> int:
+    """Send every run that waits, and close as KILLED those whose process has died.
+
+    Parameters
+    ----------
+    outbox : Outbox
+        Where runs wait.
+    settings : TrackingSettings
+        The store that they go to.
+    current : str, optional
+        The id of this process's own run, whose lock it holds already.
+
+    Returns
+    -------
+    int
+        Runs that are complete in MLflow now.
+    """
+    writer, done = Writer(settings), 0
+    for run in list(outbox.waiting()):
+        own = run.run_id == current
+        if not own and not run.hold():
+            logger.info("run %s is still going on; its records stay", run.run_id)
+            continue
+        try:
+            if not own and run.end is None:
+                run.close("KILLED", datetime.now(UTC).isoformat(), "its process died")
+                logger.warning("run %s had died; it is closed as KILLED", run.run_id)
+            done += run.end is not None
+            started = time.perf_counter()
+            writer.send(run)
+            logger.debug("sent %s in %.2f s", run.run_id, time.perf_counter() - started)
+        finally:
+            if not own:
+                run.release()
+    return done
+
+
+def _batches(entities: dict[str, list[Any]]) -> Iterator[dict[str, list[Any]]]:
+    longest = max(len(values) for values in entities.values())
+    for start in range(0, longest, _MAX_BATCH):
+        yield {key: values[start : start + _MAX_BATCH] for key, values in entities.items()}
+
+
+def _ms(moment: str) -> int:
+    return int(datetime.fromisoformat(moment).timestamp() * 1000)
