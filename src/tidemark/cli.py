@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -106,7 +107,8 @@ def _run(options: dict[str, Any]) -> int:
     logs.quieten_kedro()
     started = time.perf_counter()
     chosen = [options["pipeline"]] if options["pipeline"] else sorted(set(options["pipelines"]))
-    previous = [signal.signal(one, _interrupt) for one in (signal.SIGINT, signal.SIGTERM)]
+    interrupt = _interruptor()
+    previous = [signal.signal(one, interrupt) for one in (signal.SIGINT, signal.SIGTERM)]
     try:
         runner = load_obj(options["runner"] or "SequentialRunner", "kedro.runner")(
             **_resolve_runner_kwargs(options["is_async"], options["runner_params"])
@@ -180,7 +182,9 @@ def _explain(error: Exception) -> int:
         return errors.EXIT_REFUSED
     logger.debug("the run failed", exc_info=error)
     click.secho(f"{type(error).__name__}: {error}", err=True, fg="red")
-    click.echo("The whole traceback is in logs/pipeline.log below the data root.", err=True)
+    log = logs.pipeline_log()
+    if log is not None:
+        click.echo(f"The whole traceback is in {log}.", err=True)
     return errors.EXIT_ERROR
 
 
@@ -189,11 +193,22 @@ def _fail(error: errors.TidemarkError) -> NoReturn:
     raise SystemExit(error.exit_status)
 
 
-def _interrupt(*_: object) -> None:
-    """End the workers first: a pool waits for them before it lets an interrupt through."""
-    for child in multiprocessing.active_children():
-        child.terminate()
-    raise KeyboardInterrupt
+def _interruptor() -> Callable[[int, object], None]:
+    """Make a signal handler that ends the workers first: a pool waits for them otherwise.
+
+    Threads cannot be ended; they finish the node that they are at and begin no other.
+    """
+    main = os.getpid()
+
+    def interrupt(number: int, _: object) -> None:
+        if os.getpid() != main:  # a forked worker has inherited the handler
+            os._exit(128 + number)
+        hooks.stop()
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise KeyboardInterrupt
+
+    return interrupt
 
 
 @cli.group()

@@ -76,7 +76,7 @@ class UnknownName(ConfigError):
         Unknown model 'rigde'. Did you mean 'ridge'?
         Those that exist: linear, ridge.
         """
-        names = sorted(known)
+        names = sorted(set(known))
         near = difflib.get_close_matches(name, names, n=1)
         hint = f" Did you mean '{near[0]}'?" if near else ""
         listed = ", ".join(names) if names else "none"

@@ -45,7 +45,9 @@ def quieten_kedro() -> None:
     """Leave only warnings of Kedro and its companions on the terminal."""
     for name in ("kedro", "kedro_datasets", "kedro_viz", "mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # A node's failure is said once, by the hooks.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    # A failure is said once, by the hooks and the command.
+    logging.getLogger("kedro.runner").setLevel(logging.ERROR)
     logging.getLogger("kedro.pipeline.node").setLevel(logging.CRITICAL)
     logging.getLogger(PROJECT_LOGGER).setLevel(logging.DEBUG)
 
@@ -54,18 +56,30 @@ def open_pipeline_log(folder: Path) -> None:
     """Let the root logger write JSON lines to ``pipeline.log``, once for each process."""
     path = folder / PIPELINE_LOG
     root = logging.getLogger()
-    for handler in root.handlers:
-        if isinstance(handler.formatter, JsonLines):
-            if Path(getattr(handler, "baseFilename", "")) == path.absolute():
-                return
-            root.removeHandler(handler)
-            handler.close()
+    for handler in _pipeline_handlers():
+        if Path(handler.baseFilename) == path.absolute():
+            return
+        root.removeHandler(handler)
+        handler.close()
     folder.mkdir(parents=True, exist_ok=True)
     logging.captureWarnings(True)
     handler = logging.FileHandler(path, encoding="utf-8", delay=True)
-    handler.setLevel(logging.INFO)
+    handler.setLevel(logging.DEBUG)
     handler.setFormatter(JsonLines())
     root.addHandler(handler)
+
+
+def pipeline_log() -> Path | None:
+    """Say where this process writes its JSON lines, if it does."""
+    return next((Path(handler.baseFilename) for handler in _pipeline_handlers()), None)
+
+
+def _pipeline_handlers() -> list[logging.FileHandler]:
+    return [
+        handler
+        for handler in logging.getLogger().handlers
+        if isinstance(handler, logging.FileHandler) and isinstance(handler.formatter, JsonLines)
+    ]
 
 
 def open_task_log(folder: Path, task: str) -> logging.Handler:

@@ -20,3 +20,7 @@ CONFIG_LOADER_ARGS = {
     "merge_strategy": {"parameters": "soft", "globals": "soft", "mlflow": "soft"},
     "custom_resolvers": {"exogenous_for": companion_file},
 }
+
+# kedro-viz's hooks write statistics beside the project, where no run should write, and warn in
+# spawned workers; telemetry's hooks have nothing to do (see .telemetry).
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz", "kedro-telemetry")

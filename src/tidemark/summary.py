@@ -18,6 +18,8 @@ def print_summary(info: RunInfo, run_id: str, seconds: float) -> None:
 
     records = list(CheckpointStore(info.data_root / "checkpoints").of_run(run_id))
     table = Table(title=f"Run {run_id}", title_justify="left", show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     table.add_row("nodes run", str(len(records)))
     table.add_row("time", f"{seconds:.1f} s")
     for scenario, best in _best_by_scenario(records).items():

@@ -158,7 +158,7 @@ def inspect_table(
     )
     if missing:
         observed = hash_schema({str(column): "present" for column in raw})
-        found.add("schema_hash", 1.0, _schema_message(observed, accepted_schema))
+        found.add("schema_hash", 1.0, _schema_message(observed, accepted_schema, []))
         empty = pd.DataFrame({column: [] for column in layout.required})
         return Inspection(empty, _no_quarantine(), observed, {}, found.findings)
 
@@ -171,10 +171,11 @@ def inspect_table(
         if column in layout.required or not fits:
             types[column] = kind if fits else "text"
     observed = hash_schema(types)
+    strange = [name for name, kind in types.items() if kind != layout.columns[name]]
     found.add(
         "schema_hash",
         float(observed != accepted_schema),
-        _schema_message(observed, accepted_schema),
+        _schema_message(observed, accepted_schema, strange),
     )
 
     reasons = pd.Series("", index=parsed.index, dtype="object")
@@ -323,10 +324,11 @@ def _keys(table: pd.DataFrame, bad: pd.Series, layout: Layout, value: str | None
     return ", ".join(shown) + (f" and {len(rows) - len(shown)} more" if len(rows) > len(shown) else "")
 
 
-def _schema_message(observed: str, accepted: str) -> str:
+def _schema_message(observed: str, accepted: str, strange: list[str]) -> str:
+    where = f": column {describe_examples(strange)} holds text" if strange else ""
     return (
-        f"the observed schema {observed} is not the accepted one, {accepted}. Correct the columns' "
-        f"names and types, or accept the new schema in the study's parameters"
+        f"the observed schema {observed} is not the accepted one, {accepted}{where}. Correct the "
+        f"columns' names and types, or accept the new schema in the study's parameters"
     )
 
 

@@ -57,6 +57,7 @@ class _MainRun:
     total: int
     outbox: OutboxRun | None
     done: int = 0
+    warned: bool = False
 
 
 class RecordingHooks:
@@ -66,6 +67,11 @@ class RecordingHooks:
         self._in_flight: dict[str, _InFlight] = {}
         self._main: _MainRun | None = None
         self._lock = threading.Lock()
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Let no further node of this process begin."""
+        self._stopped = True
 
     @hook_impl
     def after_context_created(self, context: TidemarkContext) -> None:
@@ -133,6 +139,8 @@ class RecordingHooks:
         self, node: Node, catalog: CatalogProtocol, inputs: dict[str, Any], run_id: str
     ) -> None:
         """Take back the node's ``.ok`` and begin its record."""
+        if self._stopped:
+            raise KeyboardInterrupt
         info = _info(catalog)
         folder = info.data_root / "logs"
         logs.open_pipeline_log(folder)
@@ -202,7 +210,9 @@ class RecordingHooks:
         if record.error is None:
             logger.info("%s%-44s %7.1f s", place, record.node, record.seconds, extra={"facts": facts})
         else:
-            logger.error("%s%-44s failed: %s", place, record.node, record.error, extra={"facts": facts})
+            brief = (record.error.splitlines() or [""])[0]
+            facts["error"] = record.error
+            logger.error("%s%-44s failed: %s", place, record.node, brief, extra={"facts": facts})
 
     def _sync(self) -> None:
         """Send what waits; a store that is out of reach costs a warning, or the run if required."""
@@ -216,13 +226,14 @@ class RecordingHooks:
             sync_outbox(Outbox(main.info.data_root / "outbox"), settings, main.outbox.run_id)
         except Exception as error:
             message = (
-                f"MLflow at {settings.tracking_uri} cannot be reached: {_first_line(error)}. "
-                f"The records wait in {main.info.data_root / 'outbox'}; "
-                f"send them with 'kedro tracking sync'."
+                f"MLflow at {settings.tracking_uri} cannot be reached ({_brief(error)}). The run's "
+                f"records wait in {main.info.data_root / 'outbox'}; send them with "
+                f"'kedro tracking sync'."
             )
             if settings.required:
                 raise TrackingError(message) from error
-            logger.warning(message)
+            logger.warning(message) if not main.warned else logger.debug(message)
+            main.warned = True
 
 
 def task_name(node: Node) -> str:
@@ -239,5 +250,7 @@ def _info(catalog: CatalogProtocol) -> RunInfo:
     return info
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]
+def _brief(error: BaseException) -> str:
+    """Shorten an error to its kind and the beginning of its first line."""
+    text = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {text[:100]}{'...' if len(text) > 100 else ''}"

@@ -59,7 +59,8 @@ def hash_data(catalog: CatalogProtocol, studies: Mapping[str, Any]) -> dict[str,
 
 def _study_params(tree: Mapping[str, Any], study: str) -> dict[str, Any]:
     own = {key: tree[key] for key in _SHARED}
-    return flatten({**own, study: tree[study], "scenarios": tree["scenarios"][study]})
+    flat = flatten({**own, study: tree[study], "scenarios": tree["scenarios"][study]})
+    return {key: value for key, value in flat.items() if not key.startswith(f"{study}.report.")}
 
 
 def _cell_params(tree: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
@@ -82,13 +83,18 @@ def _tags(run_params: Mapping[str, Any], project_path: Path) -> dict[str, str]:
         "mlflow.user": getpass.getuser(),
         "mlflow.source.name": "kedro run",
         "mlflow.source.type": "PROJECT",
-        "tidemark.runner": str(run_params.get("runner")),
+        "tidemark.runner": _class_name(str(run_params.get("runner"))),
         "tidemark.command": " ".join(["kedro", *sys.argv[1:]]),
     }
     if commit:
         tags["mlflow.source.git.commit"] = commit
         tags["tidemark.git_dirty"] = str(bool(_git(project_path, "status", "--porcelain"))).lower()
     return tags
+
+
+def _class_name(text: str) -> str:
+    """Read the class out of what Kedro gives of a runner: ``<kedro.runner.X object at 0x1>``."""
+    return text.partition(" object at ")[0].rpartition(".")[2]
 
 
 def _git(folder: Path, *words: str) -> str:

@@ -70,12 +70,16 @@ class TrackingRecord:
             }
         if kind in ("cv_scores", "artifact", "figure", "outcome"):
             folder = {"figure": "figures", "artifact": "reports"}.get(kind, "results")
+            box = dataset.rpartition(".")[0]
+            if "." not in box and not box.endswith(("_data", "_report")):
+                folder = f"{folder}/{box}"  # the parent run holds those of several scenarios
             self._artifacts.append(
                 {"file": keep(path, f"{dataset}{path.suffix}"), "folder": folder, "name": path.name}
             )
 
     def to_dict(self, node: NodeRecord, cell: Cell | None, study: str | None) -> dict[str, Any]:
         """Return the record for the outbox."""
+        timed = f"seconds.{node.node.rpartition('.')[2] if cell else node.node}"
         return {
             "node": node.node,
             "study": study,
@@ -84,7 +88,7 @@ class TrackingRecord:
             "error": node.error,
             "started": node.started,
             "ended": node.ended,
-            "metrics": [*self._metrics, (f"seconds.{node.node.rpartition('.')[2]}", node.seconds, 0)],
+            "metrics": [*self._metrics, (timed, node.seconds, 0)],
             "params": self._params,
             "tags": self._tags,
             "artifacts": self._artifacts,

@@ -75,7 +75,8 @@ def validate(
     }
     for found, _ in tables.values():
         for finding in found.findings:
-            logger.warning("%s: %s", finding.action, finding.message)
+            if finding.action != "refuse":  # `accept` says what is refused
+                logger.warning("%s: %s", finding.action, finding.message)
     refused = bool(prices.refusals)
     profile = {} if refused else profile_levels(prices.candidate, "ticker", "close")
     quarantine = pd.concat([found.quarantine for found, _ in tables.values()], ignore_index=True)
@@ -92,15 +93,15 @@ def accept(
     DataRefused
         If any finding of the validation report asks for it.
     """
-    refusals = [
-        finding["message"]
-        for table in report["tables"].values()
-        for finding in table["findings"]
-        if finding["action"] == "refuse"
-    ]
-    if refusals:
+    if not report["accepted"]:
+        reasons = [
+            finding["message"]
+            for table in report["tables"].values()
+            for finding in table["findings"]
+            if finding["action"] != "warn"
+        ]
         raise DataRefused.from_findings(
-            report["study"], refusals, f"{report['study']}_data.validation_report"
+            report["study"], reasons, f"{report['study']}_data.validation_report"
         )
     exogenous = candidate_exogenous.astype(
         {"date": "datetime64[ns]", "series": "str", "value": "float64"}
