@@ -66,7 +66,9 @@ def _option(*names: str, help: str) -> Callable[[Any], Any]:
 @_option("--namespace", help="Run only the nodes inside these namespaces, comma-separated.")
 @_option("--scenario", help="Leave out other scenarios, and whatever needs them.")
 @_option("--model", help="Leave out other models, and whatever needs them.")
-@click.option("--force", is_flag=True, help="Run all that is selected, fresh or not (so far all is).")
+@click.option(
+    "--force", is_flag=True, help="Run all that is selected, fresh or not (so far all is)."
+)
 @click.option(
     "--config",
     "-c",
@@ -75,7 +77,7 @@ def _option(*names: str, help: str) -> Callable[[Any], Any]:
     help="Take options from the section 'run' of a YAML file; the command line wins.",
 )
 @click.pass_context
-def run(click_context: click.Context, **options: Any) -> None:
+def run(click_context: click.Context, /, **options: Any) -> None:
     """Run a study, a stage, a scenario or a cell.
 
     \b
@@ -244,6 +246,6 @@ def sync(env: str | None, data_root: str | None) -> None:
                 f"{waiting} runs wait in {info.data_root / 'outbox'}; nothing is lost."
             )
         )
-    click.echo(f"{done} of {waiting} waiting runs are complete in MLflow at {tracked.tracking_uri}.")
-
-
+    click.echo(
+        f"{done} of {waiting} waiting runs are complete in MLflow at {tracked.tracking_uri}."
+    )

@@ -104,7 +104,9 @@ def read_studies(parameters: Mapping[str, Any]) -> list[Study]:
         for scenario, raw in parameters.get("scenarios", {}).get(name, {}).items():
             config = ScenarioConfig.model_validate(raw)
             if scenario in seen:
-                raise ValueError(f"Scenario '{scenario}' is in studies {seen[scenario]} and {name}.")
+                raise ValueError(
+                    f"Scenario '{scenario}' is in studies {seen[scenario]} and {name}."
+                )
             undefined = [model for model in config.models if model not in models]
             if undefined:
                 raise ValueError(

@@ -169,7 +169,9 @@ def _check_parameters(loader: Any, runtime: Mapping[str, Any]) -> None:
         for path in _leaves(runtime):
             if path not in paths and not _exists(known, path):
                 level = _siblings(known, path)
-                raise UnknownName.of("parameter", path, [*level, *(paths if "." not in path else [])])
+                raise UnknownName.of(
+                    "parameter", path, [*level, *(paths if "." not in path else [])]
+                )
     tree = {key: value for key, value in loader["parameters"].items() if key not in paths}
     tree["as_of"] = loader["parameters"]["as_of"]
     try:

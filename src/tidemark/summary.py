@@ -33,7 +33,9 @@ def print_summary(info: RunInfo, run_id: str, seconds: float) -> None:
         table.add_row("report", _short(path, info.project_path))
     for path in _outputs(records, "validation_report"):
         for name, count in _quarantined(path).items():
-            table.add_row(f"quarantined {name}", f"{count} rows, see {info.data_root / 'quarantine'}")
+            table.add_row(
+                f"quarantined {name}", f"{count} rows, see {info.data_root / 'quarantine'}"
+            )
     if info.mlflow["enabled"]:
         table.add_row("compare runs", "make mlflow, then http://127.0.0.1:5000")
     table.add_row("see the DAG", "kedro viz run")
@@ -62,7 +64,9 @@ def _best_by_scenario(records: Sequence[NodeRecord]) -> dict[str, dict[str, Any]
 
 def _quarantined(path: Path) -> dict[str, int]:
     report = json.loads(path.read_text(encoding="utf-8"))
-    counts = {name: sum(table["rows_quarantined"].values()) for name, table in report["tables"].items()}
+    counts = {
+        name: sum(table["rows_quarantined"].values()) for name, table in report["tables"].items()
+    }
     return {name: count for name, count in counts.items() if count}
 
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-import json
 import os
-import signal
-import subprocess
-import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tidemark.checkpoints.store import CheckpointStore, DataRecord, NodeRecord, write_aside
+from tidemark.checkpoints.store import CheckpointStore, NodeRecord
 
 NODE = "median_impute.ridge.train"
 

@@ -13,7 +13,7 @@ from pandas.testing import assert_frame_equal
 from tidemark.domain.panel import align_returns, live_cells, live_returns
 
 NAN = float("nan")
-# Monday to Friday, then Monday: 21 January 2019 was Martin Luther King Day.
+# Wednesday to Friday, then Tuesday: 21 January 2019 was Martin Luther King Day.
 SESSIONS = pd.DatetimeIndex(
     ["2019-01-16", "2019-01-17", "2019-01-18", "2019-01-22", "2019-01-23"], dtype="datetime64[ns]"
 )
@@ -67,7 +67,7 @@ def test_live_returns_on_own_sessions_drop_the_first_day_of_each_life() -> None:
 
 
 def test_live_returns_first_value_off_the_sessions_starts_life_at_the_next_one() -> None:
-    """A series that begins on a holiday lives from the next session, and returns from the one after."""
+    """A series that begins on a holiday has its first return two sessions later."""
     own = pd.DatetimeIndex(["2019-01-21", "2019-01-23"], dtype="datetime64[ns]")
     levels = pd.DataFrame({"fx": [1.1, 1.2]}, index=own)
     assert live_returns(levels, SESSIONS)["fx"].to_list() == [False, False, False, False, True]

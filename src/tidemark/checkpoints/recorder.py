@@ -39,7 +39,7 @@ class NodeRecorder:
     """The record of one node in progress."""
 
     def __init__(
-        self, node: Node, catalog: CatalogProtocol, inputs: Mapping[str, Any], run_id: str
+        self, node: Node, catalog: CatalogProtocol[Any, Any], inputs: Mapping[str, Any], run_id: str
     ) -> None:
         self.catalog = catalog
         self._missing = set(node.outputs)

@@ -63,9 +63,7 @@ class CheckpointStore:
 
     def is_finished(self, node: str) -> bool:
         """Say whether a node's checkpoint is there and marked whole."""
-        return (self._folder / f"{node}.ok").is_file() and (
-            self._folder / f"{node}.json"
-        ).is_file()
+        return (self._folder / f"{node}.ok").is_file() and (self._folder / f"{node}.json").is_file()
 
     def read(self, node: str) -> NodeRecord | None:
         """Read a node's checkpoint, or None if there is none that can be read."""

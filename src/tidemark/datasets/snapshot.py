@@ -76,7 +76,9 @@ class SnapshotDataset(AbstractDataset[Any, Any]):
             )
         content = path.read_bytes()
         if _digest(content) not in path.name:
-            raise DatasetError(f"'{path}' was altered after it was fetched. Remove it, fetch again.")
+            raise DatasetError(
+                f"'{path}' was altered after it was fetched. Remove it, fetch again."
+            )
         return pd.read_parquet(io.BytesIO(content))
 
     def _exists(self) -> bool:

@@ -141,7 +141,7 @@ def fit_by_cv(
     search.fit(features, target)
     results = search.cv_results_
     scores = np.array([-results[f"split{number}_test_score"] for number in range(len(folds))])
-    candidates = [
+    candidates: list[dict[str, Any]] = [
         {
             "params": {key.removeprefix(prefix): value for key, value in params.items()},
             "mean_rmse": float(scores[:, number].mean()),

@@ -63,4 +63,4 @@ def build_features(
 
 def feature_columns(table: pd.DataFrame) -> list[str]:
     """List the columns of a table that are features: all but keys, target and marks."""
-    return [column for column in table if column not in {"date", "ticker", "target"}]
+    return [str(column) for column in table if column not in {"date", "ticker", "target"}]

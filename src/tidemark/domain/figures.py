@@ -51,14 +51,19 @@ def draw_cell(predictions: pd.DataFrame, title: str, seed: int) -> dict[str, Fig
 
     axes = _new(figures, "hexbin", f"{title}: density of predicted against true")
     grid = axes.hexbin(
-        pred, true, gridsize=50, bins="log", mincnt=1, cmap="cividis",
+        pred,
+        true,
+        gridsize=50,
+        bins="log",
+        mincnt=1,
+        cmap="cividis",
         extent=(-narrow, narrow, -wide, wide),
     )
     axes.figure.colorbar(grid, ax=axes, label="rows (log scale)")
     _label(axes, "predicted return (%)", "true return (%)", narrow, wide)
 
     axes = _new(figures, "residual_histogram", f"{title}: residuals")
-    axes.hist(residual, bins=np.linspace(-wide, wide, 81), color=_BLUE)
+    axes.hist(residual, bins=np.linspace(-wide, wide, 81).tolist(), color=_BLUE)
     axes.axvline(float(residual.mean()), color=_ORANGE, label=f"mean {residual.mean():.3f} %")
     _label(axes, "true minus predicted return (%)", "rows", wide, None)
     axes.legend(loc="upper left", frameon=False)
@@ -83,7 +88,9 @@ def draw_intervals(table: pd.DataFrame, metric: str) -> Figure:
     figures: dict[str, Figure] = {}
     ordered = table.sort_values(metric, ascending=False, ignore_index=True)
     axes = _new(
-        figures, "intervals", f"Test {metric.upper()} with its interval, best on top",
+        figures,
+        "intervals",
+        f"Test {metric.upper()} with its interval, best on top",
         height=1.2 + 0.32 * len(ordered),
     )
     position = np.arange(len(ordered))

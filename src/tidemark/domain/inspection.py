@@ -15,53 +15,13 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from tidemark.errors import MAX_EXAMPLES, describe_examples
+from tidemark.domain.layouts import PRICES, SERIES, Layout
+from tidemark.domain.row_checks import check_rows, name_rows
+from tidemark.errors import describe_examples
+
+__all__ = ["PRICES", "SERIES", "Finding", "Inspection", "Layout", "Rule", "inspect_table"]
 
 Action = Literal["refuse", "quarantine", "warn"]
-LogicalType = Literal["date", "text", "number"]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What a raw table looks like: columns with their logical types, and its key."""
-
-    name: str
-    required: dict[str, LogicalType]
-    optional: dict[str, LogicalType]
-    key: tuple[str, str]
-    level: str
-    positive: tuple[str, ...] = ()
-    name_case: Literal["upper", "lower"] = "lower"
-
-    @property
-    def columns(self) -> dict[str, LogicalType]:
-        """Required and optional columns with their logical types, in order."""
-        return {**self.required, **self.optional}
-
-
-PRICES = Layout(
-    name="prices",
-    required={"date": "date", "ticker": "text", "close": "number"},
-    optional={
-        "open": "number",
-        "high": "number",
-        "low": "number",
-        "volume": "number",
-        "adj_close": "number",
-    },
-    key=("date", "ticker"),
-    level="close",
-    positive=("close", "adj_close"),
-    name_case="upper",
-)
-
-SERIES = Layout(
-    name="exogenous",
-    required={"date": "date", "series": "text", "value": "number"},
-    optional={},
-    key=("date", "series"),
-    level="value",
-)
 
 
 @dataclass(frozen=True)
@@ -142,6 +102,7 @@ def inspect_table(
         missing value. ``quarantine`` holds ``table, row, reason, record`` of the rows that
         left, ``row`` counting from 0 in the raw table.
     """
+    raw = raw.reset_index(drop=True)
     missing = [column for column in layout.required if column not in raw]
     unknown = [str(column) for column in raw if column not in layout.columns]
     found = _Findings(layout, rules)
@@ -179,7 +140,7 @@ def inspect_table(
     )
 
     reasons = pd.Series("", index=parsed.index, dtype="object")
-    for check, bad, message in _row_checks(raw, parsed, unreadable, layout, as_of):
+    for check, bad, message in check_rows(raw, parsed, unreadable, layout, as_of):
         if found.add(check, int(bad.sum()), message) == "quarantine":
             reasons[bad & (reasons == "")] = check
     leaving = reasons != ""
@@ -189,7 +150,7 @@ def inspect_table(
         candidate=kept.sort_values(list(layout.key), ignore_index=True),
         quarantine=_quarantine(raw, reasons[leaving], layout.name),
         schema_hash=observed,
-        null_rates={column: float(kept[column].isna().mean()) for column in kept} if len(kept) else {},
+        null_rates={str(column): float(rate) for column, rate in kept.isna().mean().items()},
         findings=found.findings,
     )
 
@@ -213,16 +174,18 @@ class _Findings:
 
 
 def _parse(raw: pd.DataFrame, layout: Layout) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Parse every column of the layout; mark the cells that hold something unreadable."""
-    parsed, unreadable = {}, {}
+    """Read every column of the layout; mark the cells that hold something unreadable."""
+    parsed: dict[str, Any] = {}
+    unreadable: dict[str, Any] = {}
     for column, kind in layout.columns.items():
         if column not in raw:
             continue
         values = raw[column]
-        blank = values.isna() | (values.astype("str").str.strip() == "")
+        blank = values.isna()
+        if values.dtype.kind not in "Mfiub":
+            blank |= values.astype("str").str.strip() == ""
         if kind == "date":
-            read = pd.to_datetime(values.mask(blank), errors="coerce", utc=True, format="mixed")
-            parsed[column] = read.dt.tz_localize(None).dt.normalize().dt.as_unit("ns")
+            parsed[column] = _read_dates(values.mask(blank))
         elif kind == "text":
             text = values.astype("str").str.strip()
             cased = text.str.upper() if layout.name_case == "upper" else text.str.lower()
@@ -234,52 +197,15 @@ def _parse(raw: pd.DataFrame, layout: Layout) -> tuple[pd.DataFrame, pd.DataFram
     return pd.DataFrame(parsed, index=raw.index), pd.DataFrame(unreadable, index=raw.index)
 
 
-def _row_checks(
-    raw: pd.DataFrame,
-    parsed: pd.DataFrame,
-    unreadable: pd.DataFrame,
-    layout: Layout,
-    as_of: pd.Timestamp,
-) -> list[tuple[str, pd.Series, str]]:
-    """List (check, bad rows, message) in the order in which reasons are given."""
-    date, name = layout.key
-    checks: list[tuple[str, pd.Series, str]] = []
-
-    bad = unreadable.any(axis=1)
-    columns = [column for column in unreadable if unreadable[column].any()]
-    cells = [f"{column}={raw.loc[row, column]!r}" for column in columns
-             for row in raw.index[unreadable[column]][:MAX_EXAMPLES]]
-    checks.append(("unreadable_values", bad,
-                   f"{int(bad.sum())} rows hold what cannot be read as a {_kinds(layout, columns)} "
-                   f"in column {describe_examples(columns)}: {describe_examples(cells)}. Correct the cells"))
-
-    bad = parsed[[date, name]].isna().any(axis=1) & ~unreadable.any(axis=1)
-    checks.append(("missing_key", bad, f"{int(bad.sum())} rows have no {date} or no {name}: "
-                   f"row {describe_examples(raw.index[bad])}. Fill or remove them"))
-
-    keyed = parsed[[date, name]].notna().all(axis=1)
-    repeated = keyed & parsed.duplicated(keep="first")
-    checks.append(("repeated_rows", repeated, f"{int(repeated.sum())} rows repeat another row in "
-                   f"every column: {_keys(parsed, repeated, layout)}"))
-
-    distinct = parsed[keyed & ~repeated]
-    clash = distinct.duplicated([date, name], keep=False).reindex(parsed.index, fill_value=False)
-    checks.append(("contradictory_rows", clash, f"{int(clash.sum())} rows give different values for one "
-                   f"{date} and {name}: {_keys(parsed, clash, layout, layout.level)}. Keep one of each"))
-
-    late = parsed[date] > as_of
-    last = parsed[date].max()
-    remedy = f"{last:%Y-%m-%d}" if pd.notna(last) else "YYYY-MM-DD"
-    checks.append(("dates_after_as_of", late, f"{int(late.sum())} rows are dated after the as-of date "
-                   f"{as_of:%Y-%m-%d}: {_keys(parsed, late, layout)}. Remove them, or move the as-of "
-                   f"date with --params as_of={remedy}"))
-
-    for column in layout.positive:
-        if column in parsed:
-            bad = parsed[column] <= 0
-            checks.append(("non_positive_price", bad, f"{int(bad.sum())} rows have a {column} of zero or "
-                           f"less: {_keys(parsed, bad, layout, column)}"))
-    return checks
+def _read_dates(values: pd.Series) -> pd.Series:
+    """Read ISO dates; of a moment with a time zone, take the date that its own clock shows."""
+    if values.dtype.kind == "M":
+        dates = values.dt.tz_localize(None)
+    else:
+        day = values.astype("str").str.strip().str.replace(r"[T ]\d{2}:.*$", "", regex=True)
+        dates = pd.to_datetime(day.mask(values.isna()), errors="coerce", format="ISO8601")
+    read: pd.Series = dates.dt.normalize().dt.as_unit("ns")
+    return read
 
 
 def _table_checks(
@@ -289,39 +215,35 @@ def _table_checks(
     layout: Layout,
     as_of: pd.Timestamp,
 ) -> None:
-    date, name = layout.key
+    date, _ = layout.key
     share = float(leaving.mean()) if len(leaving) else 0.0
-    found.add("quarantined_share", share,
-              f"{int(leaving.sum())} of {len(leaving)} rows ({share:.1%}) would be quarantined, more "
-              f"than {found.rules['quarantined_share'].bound:.1%} allowed. Look at the source")
+    found.add(
+        "quarantined_share",
+        share,
+        f"{int(leaving.sum())} of {len(leaving)} rows ({share:.1%}) would be quarantined, more "
+        f"than {found.rules['quarantined_share'].bound:.1%} allowed. Look at the source",
+    )
     if kept.empty:
         found.add("no_rows", 1.0, "no usable row is left. Give a file with data")
         return
     blank = kept[layout.level].isna()
-    found.add("missing_values", float(blank.mean()),
-              f"{int(blank.sum())} of {len(kept)} rows ({blank.mean():.1%}) have no {layout.level}, more than "
-              f"{found.rules['missing_values'].bound:.1%} allowed: "
-              f"{_keys(kept, blank, layout)}. Look at the source")
+    found.add(
+        "missing_values",
+        float(blank.mean()),
+        f"{int(blank.sum())} of {len(kept)} rows ({blank.mean():.1%}) have no {layout.level}, "
+        f"more than {found.rules['missing_values'].bound:.1%} allowed: "
+        f"{name_rows(kept, blank, layout)}. Look at the source",
+    )
     last = kept[date].max()
     age = float((as_of - last).days)
     for check in ("stale_data", "old_data"):
-        found.add(check, age, f"the last date, {last:%Y-%m-%d}, is {age:.0f} days before the as-of "
-                  f"date {as_of:%Y-%m-%d}; {found.rules[check].bound:.0f} are allowed. Fetch newer "
-                  f"data, or move the as-of date with --params as_of={last:%Y-%m-%d}")
-
-
-def _kinds(layout: Layout, columns: list[str]) -> str:
-    return " or ".join(dict.fromkeys(layout.columns[column] for column in columns))
-
-
-def _keys(table: pd.DataFrame, bad: pd.Series, layout: Layout, value: str | None = None) -> str:
-    date, name = layout.key
-    rows = table[bad]
-    shown = [
-        f"{row[name]} on {row[date]:%Y-%m-%d}" + (f" ({row[value]:g})" if value else "")
-        for _, row in rows.head(MAX_EXAMPLES).iterrows()
-    ]
-    return ", ".join(shown) + (f" and {len(rows) - len(shown)} more" if len(rows) > len(shown) else "")
+        found.add(
+            check,
+            age,
+            f"the last date, {last:%Y-%m-%d}, is {age:.0f} days before the as-of "
+            f"date {as_of:%Y-%m-%d}; {found.rules[check].bound:.0f} are allowed. Fetch newer "
+            f"data, or move the as-of date with --params as_of={last:%Y-%m-%d}",
+        )
 
 
 def _schema_message(observed: str, accepted: str, strange: list[str]) -> str:
@@ -333,7 +255,9 @@ def _schema_message(observed: str, accepted: str, strange: list[str]) -> str:
 
 
 def _no_quarantine() -> pd.DataFrame:
-    return pd.DataFrame({name: pd.Series(dtype="str") for name in ("table", "row", "reason", "record")})
+    return pd.DataFrame(
+        {name: pd.Series(dtype="str") for name in ("table", "row", "reason", "record")}
+    )
 
 
 def _quarantine(raw: pd.DataFrame, reasons: pd.Series, table: str) -> pd.DataFrame:
@@ -344,7 +268,7 @@ def _quarantine(raw: pd.DataFrame, reasons: pd.Series, table: str) -> pd.DataFra
     return pd.DataFrame(
         {
             "table": table,
-            "row": [str(raw.index.get_loc(label)) for label in reasons.index],
+            "row": reasons.index.astype("str"),
             "reason": reasons.to_list(),
             "record": records,
         }

@@ -30,7 +30,9 @@ def pivot_long(table: pd.DataFrame, name: str, value: str) -> pd.DataFrame:
     ValueError
         If a pair of date and name occurs twice.
     """
-    wide = table.pivot(index="date", columns=name, values=value).sort_index().sort_index(axis=1)
+    # pivot_table would average two rows of one key; pivot refuses them.
+    wide = table.pivot(index="date", columns=name, values=value)  # noqa: PD010
+    wide = wide.sort_index().sort_index(axis=1)
     return wide.astype("float64")
 
 
@@ -137,14 +139,12 @@ def live_returns(levels: pd.DataFrame, sessions: pd.DatetimeIndex) -> pd.DataFra
         Sessions by series: within the series' life, but for the life's first session, on which
         there is nothing to have returned from.
     """
-    lives = live_cells(levels)
-    first, last = lives.idxmax(), lives[::-1].idxmax()
-    day = sessions.to_numpy()[:, None]
-    within = (day >= first.to_numpy()[None, :]) & (day <= last.to_numpy()[None, :])
-    within &= lives.any().to_numpy()[None, :]
-    within[1:] &= within[:-1].copy()
-    within[:1] = False
-    return pd.DataFrame(within, index=sessions, columns=levels.columns)
+    lives = {}
+    for name in levels:
+        known = levels.index[levels[name].notna()]
+        lives[name] = (sessions >= known.min()) & (sessions <= known.max())
+    within = pd.DataFrame(lives, index=sessions, columns=levels.columns, dtype="bool")
+    return within & within.shift(1, fill_value=False)
 
 
 def align_returns(levels: pd.DataFrame, sessions: pd.DatetimeIndex) -> pd.DataFrame:

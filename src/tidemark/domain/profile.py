@@ -28,30 +28,30 @@ def profile_levels(table: pd.DataFrame, name: str, value: str) -> dict[str, Any]
     if table.empty:
         return {"rows": 0, "names": 0, "series": {}}
     levels = pivot_long(table, name, value)
-    live = live_cells(levels)
     present = levels.notna()
-    missing = (live & ~present).sum()
-    series = {
-        str(column): {
-            "first": f"{present.index[present[column]].min():%Y-%m-%d}",
-            "last": f"{present.index[present[column]].max():%Y-%m-%d}",
-            "values": int(present[column].sum()),
-            "missing": int(missing[column]),
+    live = live_cells(levels)
+    missing = live & ~present
+    first, last = f"{levels.index.min():%Y-%m-%d}", f"{levels.index.max():%Y-%m-%d}"
+    series: dict[str, dict[str, Any]] = {}
+    for column in levels.columns[present.any()]:
+        dates = levels.index[present[column]]
+        series[str(column)] = {
+            "first": f"{dates.min():%Y-%m-%d}",
+            "last": f"{dates.max():%Y-%m-%d}",
+            "values": len(dates),
+            "missing": int(missing[column].sum()),
             "median": float(levels[column].median()),
         }
-        for column in levels
-        if present[column].any()
-    }
     return {
         "rows": len(table),
-        "first": f"{levels.index.min():%Y-%m-%d}",
-        "last": f"{levels.index.max():%Y-%m-%d}",
+        "first": first,
+        "last": last,
         "sessions": len(levels),
         "names": len(series),
-        "missing_cells": int(missing.sum()),
-        "missing_share": float(missing.sum() / max(int(live.to_numpy().sum()), 1)),
-        "started_late": [key for key, one in series.items() if one["first"] > f"{levels.index.min():%Y-%m-%d}"],
-        "ended_early": [key for key, one in series.items() if one["last"] < f"{levels.index.max():%Y-%m-%d}"],
+        "missing_cells": int(missing.to_numpy().sum()),
+        "missing_share": float(missing.to_numpy().sum() / max(int(live.to_numpy().sum()), 1)),
+        "started_late": [key for key, one in series.items() if one["first"] > first],
+        "ended_early": [key for key, one in series.items() if one["last"] < last],
         "blank_cells": {str(key): int(count) for key, count in table.isna().sum().items() if count},
         "series": series,
     }

@@ -5,39 +5,39 @@ The catalog names them under ``validator:``; they guard what has been accepted.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pandera.pandas as pa
 from pandera.typing import Series
 
 
-class _Table(pa.DataFrameModel):
-    class Config:
-        strict = False
-        coerce = False
-
-
-class Prices(_Table):
+class Prices(pa.DataFrameModel):  # type: ignore[misc]  # pandera is untyped here
     """Accepted prices: one row for each date and ticker."""
 
     date: Series[pa.DateTime] = pa.Field(nullable=False)
     ticker: Series[str] = pa.Field(nullable=False)
     close: Series[float] = pa.Field(gt=0, nullable=True)
 
-    class Config(_Table.Config):
-        unique = ["date", "ticker"]
+    class Config:
+        """Options of the model."""
+
+        unique: ClassVar = ["date", "ticker"]
 
 
-class Exogenous(_Table):
+class Exogenous(pa.DataFrameModel):  # type: ignore[misc]  # pandera is untyped here
     """Accepted exogenous levels: one row for each date and series."""
 
     date: Series[pa.DateTime] = pa.Field(nullable=False)
     series: Series[str] = pa.Field(nullable=False)
     value: Series[float] = pa.Field(nullable=True)
 
-    class Config(_Table.Config):
-        unique = ["date", "series"]
+    class Config:
+        """Options of the model."""
+
+        unique: ClassVar = ["date", "series"]
 
 
-class Targets(_Table):
+class Targets(pa.DataFrameModel):  # type: ignore[misc]  # pandera is untyped here
     """Labels and scoring rows, the same for every scenario."""
 
     date: Series[pa.DateTime] = pa.Field(nullable=False)
@@ -45,11 +45,13 @@ class Targets(_Table):
     target: Series[float] = pa.Field(nullable=True)
     eligible: Series[bool] = pa.Field()
 
-    class Config(_Table.Config):
-        unique = ["date", "ticker"]
+    class Config:
+        """Options of the model."""
+
+        unique: ClassVar = ["date", "ticker"]
 
 
-class Predictions(_Table):
+class Predictions(pa.DataFrameModel):  # type: ignore[misc]  # pandera is untyped here
     """What a model predicts for the scored rows: every one of them."""
 
     date: Series[pa.DateTime] = pa.Field(nullable=False)
@@ -57,6 +59,8 @@ class Predictions(_Table):
     y_true: Series[float] = pa.Field(nullable=False)
     y_pred: Series[float] = pa.Field(nullable=False)
 
-    class Config(_Table.Config):
+    class Config:
+        """Options of the model."""
+
         strict = True
-        unique = ["date", "ticker"]
+        unique: ClassVar = ["date", "ticker"]

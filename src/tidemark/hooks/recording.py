@@ -52,7 +52,7 @@ class _MainRun:
     """The run, in its main process."""
 
     info: RunInfo
-    catalog: CatalogProtocol
+    catalog: CatalogProtocol[Any, Any]
     studies: Mapping[str, Any]
     total: int
     outbox: OutboxRun | None
@@ -80,7 +80,7 @@ class RecordingHooks:
 
     @hook_impl
     def before_pipeline_run(
-        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
     ) -> None:
         """Open the run's log and its place in the outbox, and its parent runs in MLflow."""
         info = _info(catalog)
@@ -136,7 +136,7 @@ class RecordingHooks:
 
     @hook_impl
     def before_node_run(
-        self, node: Node, catalog: CatalogProtocol, inputs: dict[str, Any], run_id: str
+        self, node: Node, catalog: CatalogProtocol[Any, Any], inputs: dict[str, Any], run_id: str
     ) -> None:
         """Take back the node's ``.ok`` and begin its record."""
         if self._stopped:
@@ -200,7 +200,9 @@ class RecordingHooks:
             "started": record.started,
             "ended": record.ended,
             "run_id": record.run_id,
-            "outputs": {one.name: {"rows": one.rows, "sha256": one.sha256} for one in record.outputs},
+            "outputs": {
+                one.name: {"rows": one.rows, "sha256": one.sha256} for one in record.outputs
+            },
         }
         place = ""
         if self._main is not None and self._main.info.main_pid == os.getpid():
@@ -208,7 +210,9 @@ class RecordingHooks:
                 self._main.done += 1
                 place = f"[{self._main.done:>3}/{self._main.total}] "
         if record.error is None:
-            logger.info("%s%-44s %7.1f s", place, record.node, record.seconds, extra={"facts": facts})
+            logger.info(
+                "%s%-44s %7.1f s", place, record.node, record.seconds, extra={"facts": facts}
+            )
         else:
             brief = (record.error.splitlines() or [""])[0]
             facts["error"] = record.error
@@ -245,7 +249,7 @@ def task_name(node: Node) -> str:
     return re.sub(r"[^\w-]", "_", f"{node.short_name.split('.')[-1]}_{where}".strip("_").lower())
 
 
-def _info(catalog: CatalogProtocol) -> RunInfo:
+def _info(catalog: CatalogProtocol[Any, Any]) -> RunInfo:
     info: RunInfo = catalog[RUN_INFO].load()
     return info
 

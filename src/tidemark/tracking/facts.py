@@ -21,7 +21,10 @@ _SHARED = ("as_of", "modelling", "evaluation")
 
 
 def describe_run(
-    run_params: Mapping[str, Any], pipeline: Pipeline, catalog: CatalogProtocol, info: RunInfo
+    run_params: Mapping[str, Any],
+    pipeline: Pipeline,
+    catalog: CatalogProtocol[Any, Any],
+    info: RunInfo,
 ) -> dict[str, Any]:
     """Gather a run's facts: tags, and for each study its parameters and cells."""
     tree = catalog.load("parameters")
@@ -44,7 +47,7 @@ def describe_run(
     }
 
 
-def hash_data(catalog: CatalogProtocol, studies: Mapping[str, Any]) -> dict[str, str]:
+def hash_data(catalog: CatalogProtocol[Any, Any], studies: Mapping[str, Any]) -> dict[str, str]:
     """Hash the accepted data of each study: the datasets that the catalog tracks as ``data``."""
     hashes = {}
     for name in catalog.keys():  # noqa: SIM118 - a catalog iterates over more than its entries
@@ -64,8 +67,11 @@ def _study_params(tree: Mapping[str, Any], study: str) -> dict[str, Any]:
 
 
 def _cell_params(tree: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
-    study = {key: value for key, value in flatten(tree[cell.study]).items()
-             if not key.startswith(("validation.", "report."))}
+    study = {
+        key: value
+        for key, value in flatten(tree[cell.study]).items()
+        if not key.startswith(("validation.", "report."))
+    }
     scenario = tree["scenarios"][cell.study][cell.scenario]
     own = {
         "scenario": cell.scenario,
@@ -101,7 +107,11 @@ def _git(folder: Path, *words: str) -> str:
     try:
         done = subprocess.run(  # noqa: S603 - fixed words
             ["git", *words],  # noqa: S607 - whichever git the user has
-            cwd=folder, capture_output=True, text=True, check=True, timeout=10,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
         )
     except (OSError, subprocess.SubprocessError):
         return ""

@@ -75,8 +75,11 @@ class Writer:
         end: Mapping[str, Any],
         failed: set[str],
     ) -> None:
-        finished = {(record["cell"], record["node"]) for _, record in run.records()
-                    if record["status"] == "finished"}
+        finished = {
+            (record["cell"], record["node"])
+            for _, record in run.records()
+            if record["status"] == "finished"
+        }
         for study, about in facts["studies"].items():
             parent = state["runs"][study]
             for cell, expected in about["cells"].items():
@@ -182,7 +185,9 @@ class Writer:
             for artifact in record["artifacts"]:
                 place = os.path.join(folder, artifact["folder"])
                 os.makedirs(place, exist_ok=True)
-                os.symlink(run.file(artifact["file"]).absolute(), os.path.join(place, artifact["name"]))
+                os.symlink(
+                    run.file(artifact["file"]).absolute(), os.path.join(place, artifact["name"])
+                )
             if record["artifacts"]:
                 self._client.log_artifacts(run_id, folder)
         if record["model"]:
@@ -232,7 +237,9 @@ class Writer:
         from mlflow.entities import Metric, Param, RunTag
 
         entities: dict[str, list[Any]] = {
-            "params": [Param(key, str(value)[:_MAX_VALUE]) for key, value in (params or {}).items()],
+            "params": [
+                Param(key, str(value)[:_MAX_VALUE]) for key, value in (params or {}).items()
+            ],
             "metrics": [Metric(key, value, timestamp, step) for key, value, step in metrics],
             "tags": [RunTag(key, str(value)[:_MAX_VALUE]) for key, value in (tags or {}).items()],
         }

@@ -57,7 +57,12 @@ def train(
         list(fold_positions(train["date"], tuple(dated))),
     )
     scores = [
-        {"fold": fold.number, "valid_start": fold.valid_start, "valid_end": fold.valid_end, "rmse": rmse}
+        {
+            "fold": fold.number,
+            "valid_start": fold.valid_start,
+            "valid_end": fold.valid_end,
+            "rmse": rmse,
+        }
         for fold, rmse in zip(dated, fitted.fold_rmse, strict=True)
     ]
     cv_scores = {

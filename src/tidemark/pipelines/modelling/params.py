@@ -14,7 +14,7 @@ class ModelParams(Strict):
     """One model: an estimator and the values to try of its parameters."""
 
     estimator: EstimatorName
-    grid: dict[str, tuple[Any, ...]] = {}
+    grid: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
 
     @field_validator("grid")
     @classmethod

@@ -42,15 +42,15 @@ def compare(params: ReportParams, *scoreboards: pd.DataFrame) -> pd.DataFrame:
     """
     table = pd.concat(scoreboards, ignore_index=True)
     for group, cells in table.groupby("group"):
-        if cells["scored_hash"].nunique() > 1:
-            counts = cells[["scenario", "model", "scored_rows", "scored_hash"]].to_string(index=False)
+        if len(set(cells["scored_hash"])) > 1:
+            counts = cells[["scenario", "model", "scored_rows", "scored_hash"]].to_string(
+                index=False
+            )
             raise ModelError(
                 f"The cells of group '{group}' were not scored on the same rows and targets, so "
                 f"they cannot be compared:\n{counts}\nRun the study whole."
             )
-    return table.sort_values(
-        ["group", params.rank_by, "scenario", "model"], ignore_index=True
-    )
+    return table.sort_values(["group", params.rank_by, "scenario", "model"], ignore_index=True)
 
 
 def draw_comparison(table: pd.DataFrame, params: ReportParams) -> Figure:
@@ -93,7 +93,9 @@ def report(
         "table": table.to_dict(orient="records"),
         "metrics": METRICS,
         "best": _best_by_scenario(table, params.rank_by),
-        "beats_mean": table.loc[table["r2_low"] > 0, ["scenario", "model"]].to_dict(orient="records"),
+        "beats_mean": table.loc[table["r2_low"] > 0, ["scenario", "model"]].to_dict(
+            orient="records"
+        ),
         "validation": validation_report,
         "profile": profile,
         "treatments": {one["scenario"]: one for one in preprocess_reports},
@@ -105,7 +107,9 @@ def report(
         "model_evaluation_memo",
         "reflection",
     )
-    first, second, third, fourth = (environment.get_template(name).render(context) for name in names)
+    first, second, third, fourth = (
+        environment.get_template(name).render(context) for name in names
+    )
     return first, second, third, fourth
 
 
@@ -118,7 +122,9 @@ def _row(outcome: dict[str, Any]) -> dict[str, Any]:
     for key in ("cv_rmse_mean", "train_rows", "scored_rows", "scored_dates", "level"):
         row[key] = outcome[key]
     row["block_length_days"] = outcome["block_length_days"]
-    row["best_params"] = ", ".join(f"{key}={value}" for key, value in outcome["best_params"].items())
+    row["best_params"] = ", ".join(
+        f"{key}={value}" for key, value in outcome["best_params"].items()
+    )
     row["used"] = outcome["used"]
     row["split_id"] = outcome["split_id"]
     row["scored_hash"] = outcome["scored_hash"]

@@ -135,7 +135,11 @@ def preprocess(
     sessions = pd.DatetimeIndex(levels.index)
     processed, own = _treat(levels, sessions, "ticker", params)
     processed_exogenous, other = _treat(others, sessions, "series", params)
-    return processed, processed_exogenous, {"scenario": scenario, "returns": own, "exogenous": other}
+    return (
+        processed,
+        processed_exogenous,
+        {"scenario": scenario, "returns": own, "exogenous": other},
+    )
 
 
 def _treat(

@@ -1,0 +1,55 @@
+"""What raw tables look like: their columns with logical types, and their keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+LogicalType = Literal["date", "text", "number"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The layout of one raw table.
+
+    ``key`` names the date and the name column, ``level`` the value that must be there,
+    ``positive`` the values that must exceed zero; names are brought to ``name_case``.
+    """
+
+    name: str
+    required: dict[str, LogicalType]
+    optional: dict[str, LogicalType]
+    key: tuple[str, str]
+    level: str
+    positive: tuple[str, ...] = ()
+    name_case: Literal["upper", "lower"] = "lower"
+
+    @property
+    def columns(self) -> dict[str, LogicalType]:
+        """Required and optional columns with their logical types, in order."""
+        return {**self.required, **self.optional}
+
+
+PRICES = Layout(
+    name="prices",
+    required={"date": "date", "ticker": "text", "close": "number"},
+    optional={
+        "open": "number",
+        "high": "number",
+        "low": "number",
+        "volume": "number",
+        "adj_close": "number",
+    },
+    key=("date", "ticker"),
+    level="close",
+    positive=("close", "adj_close"),
+    name_case="upper",
+)
+
+SERIES = Layout(
+    name="exogenous",
+    required={"date": "date", "series": "text", "value": "number"},
+    optional={},
+    key=("date", "series"),
+    level="value",
+)

@@ -1,0 +1,232 @@
+"""An outbox, a real MLflow store on SQLite, and a run of two cells to send."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from filelock import FileLock
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from tidemark.checkpoints.store import NodeRecord
+from tidemark.config import Cell
+from tidemark.tracking.outbox import Outbox, OutboxRun
+from tidemark.tracking.records import TrackingRecord
+from tidemark.tracking.settings import TrackingSettings
+
+RUN_ID = "2019-01-03T10.00.00.000Z"
+FEATURES = ["ret_lag_1", "ret_lag_2"]
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Make MLflow's tables once for all tests and workers: it takes seconds."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base if worker_id == "master" else base.parent) / "empty_mlflow"
+    with FileLock(f"{shared}.lock"), warnings.catch_warnings():
+        # While it is loaded, MLflow warns of its own type hints and of what its tables still use.
+        warnings.simplefilter("ignore")
+        import mlflow.pyfunc  # noqa: F401
+        import mlflow.sklearn  # noqa: F401
+        from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine
+        from sqlalchemy.orm import configure_mappers
+
+        configure_mappers()
+        if not shared.exists():
+            engine = create_sqlalchemy_engine(f"sqlite:///{base}/mlflow.db")
+            _initialize_tables(engine)
+            engine.dispose()
+            shutil.copy(base / "mlflow.db", shared)
+    return shared
+
+
+@pytest.fixture
+def new_store(tmp_path: Path, empty_database: Path) -> Iterator[Callable[[str], TrackingSettings]]:
+    """Make stores of a given name below the test's folder."""
+    made = []
+
+    def make(name: str) -> TrackingSettings:
+        (tmp_path / name).mkdir()
+        shutil.copy(empty_database, tmp_path / name / "mlflow.db")
+        made.append(f"sqlite:///{tmp_path / name / 'mlflow.db'}")
+        place = (tmp_path / name / "artifacts").as_uri()
+        return TrackingSettings(
+            enabled=True, required=False, tracking_uri=made[-1], artifact_location=place
+        )
+
+    yield make
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    for uri in made:
+        engine = SqlAlchemyStore._engine_map.pop(uri, None)
+        if engine is not None:
+            engine.dispose()
+
+
+@pytest.fixture
+def store(new_store: Callable[[str], TrackingSettings]) -> TrackingSettings:
+    """Return an empty store."""
+    return new_store("store")
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Outbox:
+    """Return an outbox whose folder does not exist yet."""
+    return Outbox(tmp_path / "data" / "outbox")
+
+
+@pytest.fixture(scope="session")
+def model() -> Pipeline:
+    """Fit a tiny model on seeded numbers."""
+    numbers = np.random.default_rng(7).normal(size=(40, 2))
+    features = pd.DataFrame(numbers, columns=FEATURES)
+    steps = [("scaler", StandardScaler()), ("regressor", Ridge(alpha=2.0))]
+    return Pipeline(steps).fit(features, numbers @ [0.3, -0.1])
+
+
+@pytest.fixture
+def facts() -> dict[str, Any]:
+    """Return the facts of a run of two cells, one of them beside a scenario's own node."""
+    cells = {
+        f"median_impute.{name}": {
+            "nodes": [f"median_impute.{name}.{step}" for step in ("train", "evaluate")],
+            "params": {"model": name, "estimator.estimator": name},
+        }
+        for name in ("ridge", "linear")
+    }
+    study = {"params": {"as_of": "2019-01-03", "returns.split.n_folds": 5}, "cells": cells}
+    return {
+        "run_id": RUN_ID,
+        "started": "2019-01-03T10:00:00.000+00:00",
+        "tags": {"tidemark.runner": "SequentialRunner"},
+        "studies": {"returns": study},
+    }
+
+
+Put = Callable[..., None]
+
+
+@pytest.fixture
+def put(tmp_path: Path, model: Pipeline) -> Put:
+    """Record a node into a run as the hooks do: its outputs, saved below the test's folder."""
+
+    def put_node(run: OutboxRun, node: str, second: int, error: str | None = None) -> None:
+        namespace, _, step = node.rpartition(".")
+        scenario, _, name = namespace.partition(".")
+        cell = Cell("returns", scenario, name) if name else None
+        tracked = TrackingRecord()
+        for kind, dataset, data in _outputs(step, namespace, model) if error is None else []:
+            path = tmp_path / "saved" / f"{dataset}{'.pkl' if kind == 'model' else '.json'}"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(pickle.dumps(data) if kind == "model" else json.dumps(data).encode())
+            tracked.add(kind, dataset, data, path, run.keep)
+        record = NodeRecord(
+            node=node,
+            function=f"nodes.{step}",
+            namespace=namespace,
+            run_id=run.run_id,
+            started=f"2019-01-03T10:00:{second:02}.000+00:00",
+            ended=f"2019-01-03T10:00:{second:02}.500+00:00",
+            seconds=0.5,
+            status="failed" if error else "finished",
+            error=error,
+        )
+        run.put(node, tracked.to_dict(record, cell, "returns"))
+
+    return put_node
+
+
+def _outputs(step: str, namespace: str, model: Pipeline) -> list[tuple[str, str, Any]]:
+    cv_scores = {
+        "folds": [{"fold": 1, "rmse": 0.02}, {"fold": 2, "rmse": 0.03}],
+        "rmse_mean": 0.025,
+        "best_params": {"alpha": 2.0},
+        "used": "ridge regression",
+    }
+    intervals = {"intervals": {"rmse": {"low": 0.018, "high": 0.022}}}
+    return {
+        "preprocess": [("artifact", f"{namespace}.preprocess_report", {"cells_filled": 3})],
+        "train": [
+            ("model", f"{namespace}.model", model),
+            ("cv_scores", f"{namespace}.cv", cv_scores),
+        ],
+        "evaluate": [
+            ("metrics", f"{namespace}.metrics", {"rmse": 0.02, "r2": -0.001}),
+            ("intervals", f"{namespace}.bootstrap", intervals),
+        ],
+    }[step]
+
+
+@pytest.fixture
+def filled(outbox: Outbox, facts: dict[str, Any], put: Put) -> Callable[..., OutboxRun]:
+    """Open a run and record all of its nodes."""
+
+    def fill(close: bool = True, box: Outbox = outbox) -> OutboxRun:
+        run = box.open(RUN_ID, facts)
+        put(run, "median_impute.preprocess", 1)
+        for second, name in ((2, "ridge"), (4, "linear")):
+            put(run, f"median_impute.{name}.train", second)
+            put(run, f"median_impute.{name}.evaluate", second + 1)
+        if close:
+            run.close("FINISHED", "2019-01-03T10:00:09.000+00:00", None, {"returns": "ab" * 32})
+        run.release()
+        return run
+
+    return fill
+
+
+@pytest.fixture
+def runs_of() -> Callable[[TrackingSettings], dict[str, dict[str, Any]]]:
+    """Read all that a store holds, by the names of its runs; ids are left out."""
+
+    def read(settings: TrackingSettings) -> dict[str, dict[str, Any]]:
+        from mlflow import MlflowClient
+
+        client = MlflowClient(settings.tracking_uri)
+        experiments = [one.experiment_id for one in client.search_experiments()]
+        found = client.search_runs(experiments)
+        names = {run.info.run_id: run.info.run_name for run in found}
+        models = client.search_logged_models(experiments) if found else []
+        assert len(set(names.values())) == len(names), f"more than one run of a name: {names}"
+        return {
+            run.info.run_name: {
+                "status": run.info.status,
+                "times": (run.info.start_time, run.info.end_time),
+                "params": run.data.params,
+                "metrics": {
+                    key: sorted(
+                        (one.step, one.value) for one in client.get_metric_history(id_, key)
+                    )
+                    for key in run.data.metrics
+                },
+                "tags": {key: names.get(value, value) for key, value in run.data.tags.items()},
+                "artifacts": _artifacts(client, id_, ""),
+                "models": sorted(
+                    (one.name, str(one.status), tuple(sorted(one.params.items())))
+                    for one in models
+                    if one.source_run_id == id_
+                ),
+                "outputs": len(run.outputs.model_outputs) if run.outputs else 0,
+            }
+            for run in found
+            for id_ in [run.info.run_id]
+        }
+
+    return read
+
+
+def _artifacts(client: Any, run_id: str, folder: str) -> list[str]:
+    found: list[str] = []
+    for one in client.list_artifacts(run_id, folder):
+        found += _artifacts(client, run_id, one.path) if one.is_dir else [one.path]
+    return sorted(found)
