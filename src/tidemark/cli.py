@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -17,7 +18,7 @@ from kedro.framework.cli.utils import env_option
 from kedro.framework.project import pipelines as registered
 from kedro.framework.project import settings
 from kedro.pipeline import Pipeline
-from kedro.utils import load_obj
+from kedro.utils import find_kedro_project, load_obj
 
 from tidemark import errors, logs
 from tidemark.context import TidemarkContext
@@ -106,7 +107,7 @@ run.params.extend(one for one in kedro_run.params if one.name not in _own)
 
 def _run(options: dict[str, Any]) -> int:
     """Run and return the exit status."""
-    logs.quieten_kedro()
+    logs.configure_terminal(_project())
     started = time.perf_counter()
     chosen = [options["pipeline"]] if options["pipeline"] else sorted(set(options["pipelines"]))
     interrupt = _interruptor()
@@ -167,6 +168,10 @@ def _select(
         "to_outputs": options["to_outputs"],
         "namespaces": namespaces,
     }
+
+
+def _project() -> Path:
+    return Path(find_kedro_project(Path.cwd()) or Path(__file__).parents[2])
 
 
 def _explain(error: Exception) -> int:
@@ -230,7 +235,7 @@ def sync(env: str | None, data_root: str | None) -> None:
     from tidemark.tracking.settings import TrackingSettings
     from tidemark.tracking.writer import sync_outbox
 
-    logs.quieten_kedro()
+    logs.configure_terminal(_project())
     runtime = {"data_root": data_root} if data_root else {}
     with settings.SESSION_CLASS.create(env=env, runtime_params=runtime) as session:
         info = session.load_context().run_info

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-PROJECT_LOGGER = "tidemark"
+import yaml
+from kedro.framework.project import configure_logging
+
 PIPELINE_LOG = "pipeline.log"
 
 
@@ -41,15 +44,15 @@ class _ThisThread(logging.Filter):
         return record.thread == self._thread
 
 
-def quieten_kedro() -> None:
-    """Leave only warnings of Kedro and its companions on the terminal."""
-    for name in ("kedro", "kedro_datasets", "kedro_viz", "mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
-    # A failure is said once, by the hooks and the command.
-    logging.getLogger("kedro.runner").setLevel(logging.ERROR)
-    logging.getLogger("kedro.pipeline.node").setLevel(logging.CRITICAL)
-    logging.getLogger(PROJECT_LOGGER).setLevel(logging.DEBUG)
+def configure_terminal(project_path: Path) -> None:
+    """Let the project's ``conf/logging.yml`` say what the terminal shows.
+
+    Kedro finds that file from the project's root only; from a folder below it, it would fall
+    back to showing everything. ``KEDRO_LOGGING_CONFIG`` names another file.
+    """
+    if "KEDRO_LOGGING_CONFIG" not in os.environ:
+        text = (project_path / "conf/logging.yml").read_text(encoding="utf-8")
+        configure_logging(yaml.safe_load(text))
 
 
 def open_pipeline_log(folder: Path) -> None:

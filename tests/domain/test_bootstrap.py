@@ -63,7 +63,7 @@ def test_stationary_bootstrap_one_date_draws_it() -> None:
     assert_array_equal(stationary_bootstrap(1, 5.0, 3, np.random.default_rng(5)), [[0], [0], [0]])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 10_000), n_dates=st.integers(3, 15), block=st.sampled_from([1.0, 3.0]))
 def test_bootstrap_intervals_agree_with_a_loop_that_resamples_rows(
     seed: int, n_dates: int, block: float
@@ -71,9 +71,9 @@ def test_bootstrap_intervals_agree_with_a_loop_that_resamples_rows(
     """Gathering the rows of the drawn dates and scoring them anew gives the same intervals."""
     table = predictions_of(seed, n_dates)
     by_date = [rows for _, rows in table.groupby("date", sort=True)]
-    found = bootstrap_intervals(table, block, 40, 0.9, seed)
+    found = bootstrap_intervals(table, block, 25, 0.9, seed)
     scores: dict[str, list[float]] = {"mae": [], "mse": [], "rmse": [], "r2": []}
-    for draw in stationary_bootstrap(n_dates, block, 40, np.random.default_rng(seed)):
+    for draw in stationary_bootstrap(n_dates, block, 25, np.random.default_rng(seed)):
         rows = pd.concat([by_date[place] for place in draw])
         true, pred = rows["y_true"], rows["y_pred"]
         scores["mae"].append(mean_absolute_error(true, pred))

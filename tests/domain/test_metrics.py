@@ -54,7 +54,7 @@ def test_score_predictions_agree_with_scikit_learn(rows: np.ndarray, seed: int) 
     mse = mean_squared_error(true, pred)
     assert scores["mse"] == pytest.approx(mse, rel=1e-9, abs=1e-15)
     assert scores["rmse"] == pytest.approx(math.sqrt(mse), rel=1e-9, abs=1e-15)
-    if true.std() > 1e-6:
+    if true.std() > 1e-4 * abs(true).max():
         assert scores["r2"] == pytest.approx(r2_score(true, pred), rel=1e-6, abs=1e-9)
 
 

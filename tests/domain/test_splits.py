@@ -88,7 +88,7 @@ def test_split_round_trip_through_json_gives_it_back() -> None:
 
 
 SPLITS = {
-    "n_sessions": st.integers(60, 120),
+    "n_sessions": st.integers(120, 180),
     "test_share": st.floats(0.1, 0.5),
     "n_folds": st.integers(1, 5),
     "horizon": st.integers(0, 3),
@@ -120,7 +120,7 @@ def test_split_any_horizon_and_embargo_keep_labels_out_of_what_is_judged(
         assert label_known + embargo + 1 == sessions.get_loc(first_decision)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(**SPLITS, seed=st.integers(0, 99))
 def test_fold_positions_any_split_expand_and_never_split_a_date(
     n_sessions: int, test_share: float, n_folds: int, horizon: int, embargo: int, seed: int

@@ -36,7 +36,7 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> 
     with FileLock(f"{shared}.lock"), warnings.catch_warnings():
         # While it is loaded, MLflow warns of its own type hints and of what its tables still use.
         warnings.simplefilter("ignore")
-        import mlflow.pyfunc  # noqa: F401
+        import mlflow.pyfunc
         import mlflow.sklearn  # noqa: F401
         from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine
         from sqlalchemy.orm import configure_mappers
@@ -60,16 +60,14 @@ def new_store(tmp_path: Path, empty_database: Path) -> Iterator[Callable[[str], 
         shutil.copy(empty_database, tmp_path / name / "mlflow.db")
         made.append(f"sqlite:///{tmp_path / name / 'mlflow.db'}")
         place = (tmp_path / name / "artifacts").as_uri()
-        return TrackingSettings(
-            enabled=True, required=False, tracking_uri=made[-1], artifact_location=place
-        )
+        section = {"enabled": True, "required": False, "tracking_uri": made[-1]}
+        return TrackingSettings.model_validate({**section, "artifact_location": place})
 
     yield make
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     for uri in made:
-        engine = SqlAlchemyStore._engine_map.pop(uri, None)
-        if engine is not None:
+        if engine := SqlAlchemyStore._engine_map.pop(uri, None):
             engine.dispose()
 
 
@@ -89,35 +87,25 @@ def outbox(tmp_path: Path) -> Outbox:
 def model() -> Pipeline:
     """Fit a tiny model on seeded numbers."""
     numbers = np.random.default_rng(7).normal(size=(40, 2))
-    features = pd.DataFrame(numbers, columns=FEATURES)
     steps = [("scaler", StandardScaler()), ("regressor", Ridge(alpha=2.0))]
-    return Pipeline(steps).fit(features, numbers @ [0.3, -0.1])
+    return Pipeline(steps).fit(pd.DataFrame(numbers, columns=FEATURES), numbers @ [0.3, -0.1])
 
 
 @pytest.fixture
 def facts() -> dict[str, Any]:
     """Return the facts of a run of two cells, one of them beside a scenario's own node."""
-    cells = {
-        f"median_impute.{name}": {
-            "nodes": [f"median_impute.{name}.{step}" for step in ("train", "evaluate")],
-            "params": {"model": name, "estimator.estimator": name},
-        }
-        for name in ("ridge", "linear")
-    }
+    cells = {}
+    for name in ("ridge", "linear"):
+        nodes = [f"median_impute.{name}.{step}" for step in ("train", "evaluate")]
+        params = {"model": name, "estimator.estimator": name}
+        cells[f"median_impute.{name}"] = {"nodes": nodes, "params": params}
     study = {"params": {"as_of": "2019-01-03", "returns.split.n_folds": 5}, "cells": cells}
-    return {
-        "run_id": RUN_ID,
-        "started": "2019-01-03T10:00:00.000+00:00",
-        "tags": {"tidemark.runner": "SequentialRunner"},
-        "studies": {"returns": study},
-    }
-
-
-Put = Callable[..., None]
+    about = {"run_id": RUN_ID, "started": "2019-01-03T10:00:00.000+00:00"}
+    return {**about, "tags": {"tidemark.runner": "SequentialRunner"}, "studies": {"returns": study}}
 
 
 @pytest.fixture
-def put(tmp_path: Path, model: Pipeline) -> Put:
+def put(tmp_path: Path, model: Pipeline) -> Callable[..., None]:
     """Record a node into a run as the hooks do: its outputs, saved below the test's folder."""
 
     def put_node(run: OutboxRun, node: str, second: int, error: str | None = None) -> None:
@@ -126,59 +114,44 @@ def put(tmp_path: Path, model: Pipeline) -> Put:
         cell = Cell("returns", scenario, name) if name else None
         tracked = TrackingRecord()
         for kind, dataset, data in _outputs(step, namespace, model) if error is None else []:
-            path = tmp_path / "saved" / f"{dataset}{'.pkl' if kind == 'model' else '.json'}"
-            path.parent.mkdir(exist_ok=True)
+            path = tmp_path / f"{dataset}{'.pkl' if kind == 'model' else '.json'}"
             path.write_bytes(pickle.dumps(data) if kind == "model" else json.dumps(data).encode())
             tracked.add(kind, dataset, data, path, run.keep)
-        record = NodeRecord(
-            node=node,
-            function=f"nodes.{step}",
-            namespace=namespace,
-            run_id=run.run_id,
-            started=f"2019-01-03T10:00:{second:02}.000+00:00",
-            ended=f"2019-01-03T10:00:{second:02}.500+00:00",
-            seconds=0.5,
-            status="failed" if error else "finished",
-            error=error,
-        )
+        moment = f"2019-01-03T10:00:{second:02}"
+        record = NodeRecord(node, "f", namespace, run.run_id, f"{moment}.000+00:00")
+        record.ended, record.seconds = f"{moment}.500+00:00", 0.5
+        record.status, record.error = "failed" if error else "finished", error
         run.put(node, tracked.to_dict(record, cell, "returns"))
 
     return put_node
 
 
-def _outputs(step: str, namespace: str, model: Pipeline) -> list[tuple[str, str, Any]]:
-    cv_scores = {
-        "folds": [{"fold": 1, "rmse": 0.02}, {"fold": 2, "rmse": 0.03}],
-        "rmse_mean": 0.025,
-        "best_params": {"alpha": 2.0},
-        "used": "ridge regression",
-    }
+def _outputs(step: str, box: str, model: Pipeline) -> list[tuple[str, str, Any]]:
+    folds = [{"fold": 1, "rmse": 0.02}, {"fold": 2, "rmse": 0.03}]
+    chosen = {"best_params": {"alpha": 2.0}, "used": "ridge regression"}
+    scores = {"folds": folds, "rmse_mean": 0.025, **chosen}
     intervals = {"intervals": {"rmse": {"low": 0.018, "high": 0.022}}}
+    metrics = {"rmse": 0.02, "r2": -0.001}
     return {
-        "preprocess": [("artifact", f"{namespace}.preprocess_report", {"cells_filled": 3})],
-        "train": [
-            ("model", f"{namespace}.model", model),
-            ("cv_scores", f"{namespace}.cv", cv_scores),
-        ],
-        "evaluate": [
-            ("metrics", f"{namespace}.metrics", {"rmse": 0.02, "r2": -0.001}),
-            ("intervals", f"{namespace}.bootstrap", intervals),
-        ],
+        "preprocess": [("artifact", f"{box}.preprocess_report", {"cells_filled": 3})],
+        "train": [("model", f"{box}.model", model), ("cv_scores", f"{box}.cv_scores", scores)],
+        "evaluate": [("metrics", f"{box}.metrics", metrics), ("intervals", f"{box}.b", intervals)],
     }[step]
 
 
 @pytest.fixture
-def filled(outbox: Outbox, facts: dict[str, Any], put: Put) -> Callable[..., OutboxRun]:
+def filled(
+    outbox: Outbox, facts: dict[str, Any], put: Callable[..., None]
+) -> Callable[[], OutboxRun]:
     """Open a run and record all of its nodes."""
 
-    def fill(close: bool = True, box: Outbox = outbox) -> OutboxRun:
-        run = box.open(RUN_ID, facts)
+    def fill() -> OutboxRun:
+        run = outbox.open(RUN_ID, facts)
         put(run, "median_impute.preprocess", 1)
         for second, name in ((2, "ridge"), (4, "linear")):
             put(run, f"median_impute.{name}.train", second)
             put(run, f"median_impute.{name}.evaluate", second + 1)
-        if close:
-            run.close("FINISHED", "2019-01-03T10:00:09.000+00:00", None, {"returns": "ab" * 32})
+        run.close("FINISHED", "2019-01-03T10:00:09.000+00:00", None, {"returns": "ab" * 32})
         run.release()
         return run
 
@@ -189,7 +162,7 @@ def filled(outbox: Outbox, facts: dict[str, Any], put: Put) -> Callable[..., Out
 def runs_of() -> Callable[[TrackingSettings], dict[str, dict[str, Any]]]:
     """Read all that a store holds, by the names of its runs; ids are left out."""
 
-    def read(settings: TrackingSettings) -> dict[str, dict[str, Any]]:
+    def read_runs(settings: TrackingSettings) -> dict[str, dict[str, Any]]:
         from mlflow import MlflowClient
 
         client = MlflowClient(settings.tracking_uri)
@@ -198,35 +171,27 @@ def runs_of() -> Callable[[TrackingSettings], dict[str, dict[str, Any]]]:
         names = {run.info.run_id: run.info.run_name for run in found}
         models = client.search_logged_models(experiments) if found else []
         assert len(set(names.values())) == len(names), f"more than one run of a name: {names}"
-        return {
-            run.info.run_name: {
+        read = {}
+        for run in found:
+            id_, data = run.info.run_id, run.data
+            history = {key: client.get_metric_history(id_, key) for key in data.metrics}
+            own = [one for one in models if one.source_run_id == id_]
+            read[run.info.run_name] = {
                 "status": run.info.status,
                 "times": (run.info.start_time, run.info.end_time),
-                "params": run.data.params,
-                "metrics": {
-                    key: sorted(
-                        (one.step, one.value) for one in client.get_metric_history(id_, key)
-                    )
-                    for key in run.data.metrics
-                },
-                "tags": {key: names.get(value, value) for key, value in run.data.tags.items()},
+                "params": data.params,
+                "metrics": {k: sorted((m.step, m.value) for m in v) for k, v in history.items()},
+                "tags": {key: names.get(value, value) for key, value in data.tags.items()},
                 "artifacts": _artifacts(client, id_, ""),
-                "models": sorted(
-                    (one.name, str(one.status), tuple(sorted(one.params.items())))
-                    for one in models
-                    if one.source_run_id == id_
-                ),
+                "models": sorted((m.name, str(m.status), *sorted(m.params.items())) for m in own),
                 "outputs": len(run.outputs.model_outputs) if run.outputs else 0,
             }
-            for run in found
-            for id_ in [run.info.run_id]
-        }
+        return read
 
-    return read
+    return read_runs
 
 
 def _artifacts(client: Any, run_id: str, folder: str) -> list[str]:
-    found: list[str] = []
-    for one in client.list_artifacts(run_id, folder):
-        found += _artifacts(client, run_id, one.path) if one.is_dir else [one.path]
-    return sorted(found)
+    found = client.list_artifacts(run_id, folder)
+    inner = [name for one in found if one.is_dir for name in _artifacts(client, run_id, one.path)]
+    return sorted([one.path for one in found if not one.is_dir] + inner)

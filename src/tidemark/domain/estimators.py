@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import pandas as pd
-
 if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
     from sklearn.pipeline import Pipeline
 
 EstimatorName = Literal["linear", "ridge", "svr", "poly2"]
@@ -140,11 +139,11 @@ def fit_by_cv(
     )
     search.fit(features, target)
     results = search.cv_results_
-    scores = np.array([-results[f"split{number}_test_score"] for number in range(len(folds))])
+    scores = [-results[f"split{number}_test_score"] for number in range(len(folds))]
     candidates: list[dict[str, Any]] = [
         {
             "params": {key.removeprefix(prefix): value for key, value in params.items()},
-            "mean_rmse": float(scores[:, number].mean()),
+            "mean_rmse": float(-results["mean_test_score"][number]),
         }
         for number, params in enumerate(results["params"])
     ]
@@ -152,7 +151,7 @@ def fit_by_cv(
     return FittedModel(
         estimator=search.best_estimator_,
         best_params=candidates[best]["params"],
-        fold_rmse=[float(score) for score in scores[:, best]],
+        fold_rmse=[float(score[best]) for score in scores],
         candidates=candidates,
     )
 

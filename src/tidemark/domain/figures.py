@@ -98,7 +98,8 @@ def draw_intervals(table: pd.DataFrame, metric: str) -> Figure:
     axes.hlines(position, low, high, color=_GREY, linewidth=2)
     axes.plot(mid, position, "o", color=_BLUE)
     axes.set_yticks(position, [f"{row.scenario}.{row.model}" for row in ordered.itertuples()])
-    axes.set_xlabel(f"{metric.upper()} (unit of the target)")
+    axes.set_xlabel(f"{metric.upper()} (unit of the target), smaller is better")
+    axes.locator_params(axis="x", nbins=5)
     axes.grid(axis="x", alpha=0.3)
     return figures["intervals"]
 

@@ -10,26 +10,17 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tidemark.domain.layouts import PRICES, SERIES, Layout
 from tidemark.domain.row_checks import check_rows, name_rows
+from tidemark.domain.rules import Action, Rule
 from tidemark.errors import describe_examples
 
 __all__ = ["PRICES", "SERIES", "Finding", "Inspection", "Layout", "Rule", "inspect_table"]
-
-Action = Literal["refuse", "quarantine", "warn"]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One row of a table of checks: the action once the measure exceeds the bound."""
-
-    action: Action
-    bound: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -24,17 +24,20 @@ class TrackingSettings(Strict):
     def resolve(cls, section: Mapping[str, Any], project_path: Path) -> TrackingSettings:
         """Read the section, let ``MLFLOW_TRACKING_URI`` override it, and make paths absolute.
 
-        Artifacts follow the configured store only: with a server, or a store from the
-        environment, they go where that store puts them.
+        Artifacts of a SQLite store lie where configuration says, or beside a store that the
+        environment names; a server puts them where it likes.
         """
         settings = cls.model_validate(section)
         override = os.environ.get("MLFLOW_TRACKING_URI")
         uri = override or settings.tracking_uri
         place = settings.artifact_location
-        if override or not uri.startswith(_SQLITE):
-            place = None
+        if not uri.startswith(_SQLITE):
+            return settings.model_copy(update={"tracking_uri": uri, "artifact_location": None})
+        database = (project_path / uri.removeprefix(_SQLITE)).resolve()
+        if override:
+            place = (database.parent / "artifacts").as_uri()
         elif place is not None and "://" not in place:
             place = (project_path / place).resolve().as_uri()
-        if uri.startswith(_SQLITE) and not uri.startswith(f"{_SQLITE}/"):
-            uri = f"{_SQLITE}{(project_path / uri.removeprefix(_SQLITE)).resolve()}"
-        return settings.model_copy(update={"tracking_uri": uri, "artifact_location": place})
+        return settings.model_copy(
+            update={"tracking_uri": f"{_SQLITE}{database}", "artifact_location": place}
+        )

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tidemark.config import Strict
-from tidemark.domain.inspection import Action, Rule
+from tidemark.domain.rules import Action, Rule
 
 
 class Check(Strict):

@@ -1,0 +1,138 @@
+"""The words of the commands: what they select, and what is answered to words not understood."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def prepared(new_workplace: Callable[[], Any]) -> Any:
+    """Prepare a workplace in which data and features are ready."""
+    place = new_workplace()
+    done = place.kedro("--pipelines", "data_engineering,feature_engineering")
+    assert done.returncode == 0, done.stderr
+    return place
+
+
+def _nodes_run(done: subprocess.CompletedProcess[str], data: Path) -> set[str]:
+    run_id = done.stdout.partition("Run ")[2].split()[0]
+    records = [json.loads(path.read_text()) for path in (data / "checkpoints").glob("*.json")]
+    return {record["node"] for record in records if record["run_id"] == run_id}
+
+
+def test_run_modelling_of_a_namespace_runs_its_four_models_only(prepared: Any) -> None:
+    """The first command of the README runs four models and leaves one parent with four children."""
+    before = Counter(run.data.tags["tidemark.level"] for run in prepared.mlflow_runs())
+    done = prepared.kedro("--pipeline", "modelling", "--namespace", "median_impute")
+    assert done.returncode == 0, done.stderr
+    assert "deprecat" not in done.stderr.lower()
+    expected = {
+        f"median_impute.{model}.{node}"
+        for model in ("linear", "ridge", "svr", "poly2")
+        for node in ("train", "evaluate", "plot", "conclude")
+    }
+    assert _nodes_run(done, prepared.data) == expected
+    after = Counter(run.data.tags["tidemark.level"] for run in prepared.mlflow_runs())
+    assert after - before == {"run": 1, "cell": 4}
+
+
+def test_run_scenario_and_model_from_a_config_file_combine(prepared: Any, tmp_path: Path) -> None:
+    """A file may use the same names, the command line wins, and one cell is left."""
+    config = tmp_path / "run.yml"
+    config.write_text("run:\n  pipeline: modelling\n  scenario: mean_impute\n  model: linear\n")
+    done = prepared.kedro("--config", str(config), "--model", "ridge")
+    assert done.returncode == 0, done.stderr
+    assert _nodes_run(done, prepared.data) == {
+        f"mean_impute.ridge.{node}" for node in ("train", "evaluate", "plot", "conclude")
+    }
+
+
+def test_run_scenario_and_model_of_a_study_bring_the_shared_data(workplace: Any) -> None:
+    """From nothing, a scenario and a model run with their data, without the table of the whole."""
+    done = workplace.kedro(
+        "--pipeline", "returns", "--scenario", "median_impute", "--model", "ridge"
+    )
+    assert done.returncode == 0, done.stderr
+    ran = _nodes_run(done, workplace.data)
+    assert {"returns_data.fetch", "median_impute.split", "median_impute.ridge.conclude"} <= ran
+    assert not any("report" in node or "tabulate" in node for node in ran)
+    assert not any("mean_impute" in node or "linear" in node for node in ran)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "answers"),
+    [
+        (["--pipeline", "modeling"], 1, ["'modeling'", "modelling, reporting, returns"]),
+        (["--namespace", "median"], 1, ["'median'", "median_impute.ridge"]),
+        (["--namespaces", "median_impute,oops"], 1, ["'oops'", "median_impute"]),
+        (["--scenario", "mode_impute"], 1, ["'mode_impute'", "mean_impute, median_impute"]),
+        (["--model", "rigde"], 1, ["Did you mean 'ridge'?", "linear, poly2, ridge, svr"]),
+        (["--pipeline", "modelling", "--namespace", "returns_data"], 1, ["'returns_data'"]),
+        (["--params", "price_file=x.csv"], 1, ["Did you mean 'prices_file'?"]),
+        (["--params", "returns.features.lag=1"], 1, ["Did you mean 'returns.features.lags'?"]),
+        (["--params", "returns.split.test_share=2"], 1, ["returns.split.test_share"]),
+        (["--pipeline", "a", "--pipelines", "b"], 64, ["not both"]),
+        (["--scenarios", "x"], 64, ["No such option"]),
+        (["--params", "novalue"], 64, ["must contain a key and a value"]),
+    ],
+)
+def test_run_with_words_it_does_not_know_says_which_exist(
+    words: list[str], status: int, answers: list[str], workplace: Any
+) -> None:
+    """An unknown name lists those that exist; a line that makes no sense ends with 64."""
+    done = subprocess.run(
+        workplace.command("run", *words),
+        cwd=PROJECT,
+        env=workplace.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == status, done.stderr
+    for answer in answers:
+        assert answer in done.stderr
+    assert "Traceback" not in done.stderr
+    assert workplace.mlflow_runs() == []
+
+
+def test_run_with_an_unknown_key_in_the_config_file_lists_the_keys(
+    workplace: Any, tmp_path: Path
+) -> None:
+    """A misspelt key of the file is refused by its name."""
+    config = tmp_path / "run.yml"
+    config.write_text("run:\n  scenaro: mean_impute\n")
+    done = workplace.kedro("--config", str(config))
+    assert done.returncode == 1
+    assert "'scenaro'. Did you mean 'scenario'?" in done.stderr
+
+
+def test_run_with_a_relative_path_means_the_same_from_any_folder(workplace: Any) -> None:
+    """A relative prices_file counts from the project's root, also when called from below it."""
+    words = workplace.command(
+        "run",
+        "--nodes",
+        "returns_data.fetch",
+        "--params",
+        f"prices_file=data/01_raw/returns/prices.parquet,data_root={workplace.data}",
+    )
+    done = subprocess.run(
+        words,
+        cwd=PROJECT / "docs",
+        env=workplace.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "fetched 100660 rows of prices and 15266 of exogenous series" in done.stderr
