@@ -79,10 +79,9 @@ class Workplace:
 def mlflow_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Create an empty MLflow database, once, because that takes seconds."""
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    code = "import sys; from mlflow import MlflowClient; MlflowClient(sys.argv[1]).search_experiments()"
-    subprocess.run(
-        [sys.executable, "-c", code, f"sqlite:///{path}"], check=True, capture_output=True
-    )
+    code = "import sys, mlflow; mlflow.MlflowClient(sys.argv[1]).search_experiments()"
+    words = [sys.executable, "-c", code, f"sqlite:///{path}"]
+    subprocess.run(words, check=True, capture_output=True)
     return path
 
 

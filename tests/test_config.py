@@ -1,46 +1,25 @@
-"""Studies are read from configuration, and what the registry builds of them keeps its promises."""
+"""Studies are read from configuration, and pipelines built of them keep their boxes whole."""
 
 from __future__ import annotations
 
-import inspect
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
 import yaml
-from kedro.framework.project import configure_project, settings
-from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Node, Pipeline
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from tidemark import config
 from tidemark.config import Cell, RunInfo, companion_file, read_studies
-from tidemark.context import TidemarkContext
 from tidemark.pipeline_registry import slice_pipelines
 
 ROOT = Path(__file__).parents[1]
 
 pytestmark = pytest.mark.filterwarnings(
-    # a dataset that another box reads bears its owner's dotted name on purpose
+    # A dataset that another box reads bears its owner's dotted name on purpose.
     "ignore:One or more dataset names contain"
 )
-
-
-@pytest.fixture
-def load_context(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TidemarkContext]:
-    """Load the project's context as a command does, by a session."""
-    monkeypatch.setattr("tidemark.context._Active.loader", None)
-
-    def load(**options: Any) -> TidemarkContext:
-        bootstrap_project(ROOT)
-        configure_project("tidemark")
-        context = settings.SESSION_CLASS.create(project_path=ROOT, **options).load_context()
-        assert isinstance(context, TidemarkContext)
-        return context
-
-    return load
 
 
 def _scenario(*models: str) -> dict[str, Any]:
@@ -92,6 +71,30 @@ def test_read_studies_with_a_faulty_scenario_is_refused(change: dict[str, Any]) 
         read_studies({"scenarios": {"returns": {"low": {**_scenario(), **change}}}})
 
 
+@pytest.mark.parametrize("name", ["low.high", "returns_data", "returns_report"])
+def test_read_studies_with_a_name_that_is_no_namespace_of_its_own_is_refused(name: str) -> None:
+    """A scenario is one level of names beside the study's own boxes: no dot, and not a box."""
+    tree = {
+        "scenarios": {"returns": {name: _scenario("ridge")}},
+        "models": {"returns": {"ridge": {}}},
+    }
+
+    with pytest.raises(ValueError, match=name):
+        read_studies(tree)
+
+
+@pytest.mark.parametrize("models", [[], ["ridge", "ridge"]])
+def test_read_studies_without_models_or_with_one_twice_is_refused(models: list[str]) -> None:
+    """A scenario has a model and none twice; else it would fail late, or obscurely."""
+    tree = {
+        "scenarios": {"returns": {"low": _scenario(*models)}},
+        "models": {"returns": {"ridge": {}}},
+    }
+
+    with pytest.raises(ValueError, match="low"):
+        read_studies(tree)
+
+
 @pytest.mark.parametrize(
     ("prices", "exogenous", "expected"),
     [
@@ -134,67 +137,54 @@ def test_run_info_names_the_study_and_cell_of_a_namespace(
     assert (info.study_of(namespace), info.cell_of(namespace)) == (study, cell)
 
 
-def _arguments(node: Node) -> dict[str, str]:
-    """Map a node's inputs to the arguments that take them."""
-    names = list(inspect.signature(node.func).parameters)
-    return dict(zip(node.inputs, names, strict=False))
+@pytest.fixture
+def pipelines() -> dict[str, Pipeline]:
+    """Build the project's pipelines from the scenarios that it configures."""
+    text = (ROOT / "conf/base/scenarios.yml").read_text(encoding="utf-8")
+    return slice_pipelines(read_studies(yaml.safe_load(text)))
 
 
-def test_node_functions_have_hints_that_resolve(
-    load_context: Callable[..., TidemarkContext],
+def _interrupted(pipeline: Pipeline) -> set[tuple[str, str]]:
+    """Find namespaces that a path leaves and enters again, each with a node on such a path."""
+    parents = {
+        node.name: {one.name for one in found} for node, found in pipeline.node_dependencies.items()
+    }
+    above: dict[str, set[str]] = {}
+    for node in pipeline.nodes:  # in topological order
+        above[node.name] = parents[node.name].union(*(above[name] for name in parents[node.name]))
+    found = set()
+    for space in {prefix for node in pipeline.nodes for prefix in node.namespace_prefixes}:
+        inside = {node.name for node in pipeline.nodes if space in node.namespace_prefixes}
+        before = set().union(*(above[name] for name in inside)) - inside
+        found |= {(space, name) for name in before if above[name] & inside}
+    return found
+
+
+def test_namespaces_of_every_pipeline_are_interrupted_by_no_other_node(
+    pipelines: dict[str, Pipeline],
 ) -> None:
-    """Kedro passes raw dictionaries, without a word, to a function whose hints it cannot read."""
-    nodes = slice_pipelines(load_context().studies)["__default__"].nodes
+    """No path leaves a box and enters it again, so that each box can be run and drawn alone."""
+    found = {name: _interrupted(pipeline) for name, pipeline in pipelines.items()}
 
-    hints = {node.func: get_type_hints(node.func) for node in nodes}
+    assert {name: spaces for name, spaces in found.items() if spaces} == {}
+
+
+@pytest.mark.filterwarnings("ignore:Namespace 'box' is interrupted")
+def test_interrupted_namespace_is_found_over_any_distance() -> None:
+    """The check itself sees a detour over two nodes, one of them in a box of its own."""
+
+    def copy(value: object) -> object:
+        return value
+
+    links = [("a", "b", "box"), ("b", "c", None), ("c", "d", "other"), ("d", "e", "box")]
+    nodes = [Node(copy, start, end, name=end, namespace=space) for start, end, space in links]
+
+    assert _interrupted(Pipeline(nodes)) == {("box", "c"), ("box", "other.d")}
+
+
+def test_node_functions_have_hints_that_resolve(pipelines: dict[str, Pipeline]) -> None:
+    """Kedro loses typed parameters, without a word, where a function's hints cannot be read."""
+    hints = {node.func: get_type_hints(node.func) for node in pipelines["__default__"].nodes}
 
     assert len(hints) > 10
     assert all("return" in found for found in hints.values())
-
-
-def test_node_functions_get_the_parameters_that_they_ask_for(
-    load_context: Callable[..., TidemarkContext],
-) -> None:
-    """Every parameter in the catalog is of the type that its node's hint names."""
-    context = load_context()
-    catalog, typed = context.catalog, 0
-    for node in slice_pipelines(context.studies)["__default__"].nodes:
-        hints = get_type_hints(node.func)
-        for name, argument in _arguments(node).items():
-            wanted = hints.get(argument)
-            if name.startswith("params:") and isinstance(wanted, type):
-                assert isinstance(catalog.load(name), wanted), f"{node.name}: {name}"
-                typed += issubclass(wanted, BaseModel)
-
-    assert typed > 50
-
-
-def test_registry_with_a_second_ridge_in_yaml_only_adds_cells(
-    load_context: Callable[..., TidemarkContext], tmp_path: Path
-) -> None:
-    """A model is a few lines of YAML: its cells appear, and no other node changes but the tables."""
-    shutil.copytree(ROOT / "conf", tmp_path / "conf")
-    known = ["linear", "ridge", "svr", "poly2"]
-    more = {
-        "models": {
-            "returns": {"soft_ridge": {"estimator": "ridge", "grid": {"alpha": [0.1, 1.0]}}}
-        },
-        "scenarios": {"returns": {"median_impute": {"models": [*known, "soft_ridge"]}}},
-    }
-    (tmp_path / "conf/local/scenarios.yml").write_text(yaml.safe_dump(more), encoding="utf-8")
-
-    before = slice_pipelines(load_context().studies)["__default__"]
-    context = load_context(conf_source=str(tmp_path / "conf"))
-    after = slice_pipelines(context.studies)["__default__"]
-
-    def wiring(pipeline: Pipeline) -> dict[str, Any]:
-        return {node.name: (node.func, node.inputs, node.outputs) for node in pipeline.nodes}
-
-    old, new = wiring(before), wiring(after)
-    steps = ("train", "evaluate", "plot", "conclude")
-    assert new.keys() - old.keys() == {f"median_impute.soft_ridge.{step}" for step in steps}
-    assert [name for name in old if old[name] != new.get(name)] == ["median_impute.tabulate"]
-    model = context.catalog.load("params:models.returns.soft_ridge")
-    assert (model.estimator, model.grid) == ("ridge", {"alpha": (0.1, 1.0)})
-    path = context.catalog["median_impute.soft_ridge.model"]._describe()["filepath"]
-    assert "median_impute/soft_ridge/model.pkl" in str(path)

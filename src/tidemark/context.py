@@ -110,8 +110,6 @@ class TidemarkContext(KedroContext):
         known = super()._get_parameters()
         known[RUN_INFO] = self.run_info
         for study in self.studies:
-            for scenario in study.scenarios:
-                known[f"params:names.{scenario}"] = scenario
             for cell in study.cells():
                 known[f"params:cells.{cell.namespace}"] = cell
         return known

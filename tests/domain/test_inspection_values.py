@@ -114,6 +114,13 @@ def test_inspection_dates_beyond_nanoseconds_are_findings_not_crashes(date: obje
     assert {one.check for one in found.findings} <= {"unreadable_values", "dates_after_as_of"}
 
 
+def test_inspection_dates_three_centuries_ago_are_old_not_a_crash() -> None:
+    """The age of data may be more days than a difference of time stamps can hold."""
+    found = inspect_columns("1726-01-01", ["A"], [1.0])
+    measures = {one.check: one.measure for one in found.findings}
+    assert measures.get("stale_data", 0) == 107046 or "unreadable_values" in measures
+
+
 def test_inspection_tickers_of_mixed_case_with_blanks_become_canonical() -> None:
     """Names lose the blanks around them and are written in capitals."""
     found = inspect_columns("2019-01-02", [" aapl", "Brk.b ", "MSFT\t"], [1.0, 2.0, 3.0])

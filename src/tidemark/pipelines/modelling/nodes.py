@@ -102,22 +102,10 @@ def evaluate(
     return predictions, score_predictions(predictions), bootstrap
 
 
-def plot(
-    predictions: pd.DataFrame, params: EvaluationParams, cell: Cell
-) -> tuple[Figure, Figure, Figure, Figure, dict[str, Any]]:
-    """Draw the cell's four figures.
-
-    Returns
-    -------
-    Figure, ...
-        In the order of `CELL_FIGURES`.
-    figures : dict
-        Where each figure stands below the study's folder of figures.
-    """
+def plot(predictions: pd.DataFrame, params: EvaluationParams, cell: Cell) -> list[Figure]:
+    """Draw the cell's four figures, in the order of `CELL_FIGURES`."""
     drawn = draw_cell(predictions, cell.namespace, params.seed)
-    index = {name: f"{cell.scenario}/{cell.model}/{name}.png" for name in CELL_FIGURES}
-    first, second, third, fourth = (drawn[name] for name in CELL_FIGURES)
-    return first, second, third, fourth, index
+    return [drawn[name] for name in CELL_FIGURES]
 
 
 def conclude(
@@ -125,11 +113,17 @@ def conclude(
     bootstrap: dict[str, Any],
     cv_scores: dict[str, Any],
     predictions: pd.DataFrame,
-    figures: dict[str, str],
     group: str,
     cell: Cell,
+    *figures: bytes,
 ) -> dict[str, Any]:
-    """Gather what the comparison needs to know of a cell: one outcome, whatever happened."""
+    """Gather what the comparison needs to know of a cell: one outcome, whatever happened.
+
+    Parameters
+    ----------
+    figures : bytes
+        The cell's figures as PNG, in the order of `CELL_FIGURES`.
+    """
     scored = pd.util.hash_pandas_object(predictions.drop(columns="y_pred"), index=False)
     return {
         "study": cell.study,
@@ -149,5 +143,8 @@ def conclude(
         "intervals": bootstrap["intervals"],
         "level": bootstrap["level"],
         "block_length_days": bootstrap["block_length_days"],
-        "figures": figures,
+        "figures": {
+            name: hashlib.sha256(content).hexdigest()
+            for name, content in zip(CELL_FIGURES, figures, strict=True)
+        },
     }

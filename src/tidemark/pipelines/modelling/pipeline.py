@@ -32,7 +32,7 @@ def _create_cell(cell: Cell) -> Pipeline:
             Node(
                 nodes.plot,
                 ["predictions", "params:evaluation", "params:cell"],
-                [*CELL_FIGURES, "figures"],
+                list(CELL_FIGURES),
                 name="plot",
             ),
             Node(
@@ -42,9 +42,9 @@ def _create_cell(cell: Cell) -> Pipeline:
                     "bootstrap",
                     "cv_scores",
                     "predictions",
-                    "figures",
                     "params:group",
                     "params:cell",
+                    *CELL_FIGURES,
                 ],
                 "outcome",
                 name="conclude",

@@ -19,8 +19,18 @@ else:
     Figure = Any
 
 
-def tabulate(*outcomes: dict[str, Any]) -> pd.DataFrame:
+DATA_PREFIX = "data_"
+
+
+def tabulate(treatment: dict[str, Any], *outcomes: dict[str, Any]) -> pd.DataFrame:
     """Lay the outcomes of one scenario's cells side by side.
+
+    Parameters
+    ----------
+    treatment : dict
+        What the scenario did to the data, flat; becomes columns with the prefix ``data_``.
+    outcomes : dict
+        One for each cell.
 
     Returns
     -------
@@ -29,7 +39,8 @@ def tabulate(*outcomes: dict[str, Any]) -> pd.DataFrame:
         ``_high``, the mean RMSE of the folds, how many rows and dates were scored, and a hash
         that stands for those rows and their targets.
     """
-    return pd.DataFrame([_row(outcome) for outcome in outcomes])
+    done = {f"{DATA_PREFIX}{key}": value for key, value in treatment.items()}
+    return pd.DataFrame([{**_row(outcome), **done} for outcome in outcomes])
 
 
 def compare(params: ReportParams, *scoreboards: pd.DataFrame) -> pd.DataFrame:
@@ -60,23 +71,23 @@ def draw_comparison(table: pd.DataFrame, params: ReportParams) -> Figure:
 
 def report(
     table: pd.DataFrame,
+    comparison: bytes,
     validation_report: dict[str, Any],
     profile: dict[str, Any],
     templates: dict[str, Callable[[], str]],
     notes: str,
     params: ReportParams,
-    *preprocess_reports: dict[str, Any],
 ) -> tuple[str, str, str, str]:
     """Write the summary, the communication report, the memo and the reflection.
 
     Parameters
     ----------
+    comparison : bytes
+        The figure that the reports point to, as PNG.
     templates : dict of str to callable
         Each returns the text of one Jinja template.
     notes : str
         A person's words, copied as they are.
-    preprocess_reports : dict
-        In the order in which scenarios first appear in configuration.
     """
     from jinja2 import DictLoader, Environment, StrictUndefined
 
@@ -98,7 +109,11 @@ def report(
         ),
         "validation": validation_report,
         "profile": profile,
-        "treatments": {one["scenario"]: one for one in preprocess_reports},
+        "treatments": _treatments(table),
+        "has_comparison": bool(comparison),
+        "quarantined": sum(
+            sum(one["rows_quarantined"].values()) for one in validation_report["tables"].values()
+        ),
         "notes": notes.strip(),
     }
     names = (
@@ -111,6 +126,18 @@ def report(
         environment.get_template(name).render(context) for name in names
     )
     return first, second, third, fourth
+
+
+def _treatments(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Read back, for each scenario in order, what it did to the data."""
+    columns = [name for name in map(str, table) if name.startswith(DATA_PREFIX)]
+    firsts = table.sort_values("scenario").groupby("scenario")[columns].first()
+    return {
+        str(scenario): {
+            name.removeprefix(DATA_PREFIX).replace("_", " "): row[name] for name in columns
+        }
+        for scenario, row in firsts.to_dict(orient="index").items()
+    }
 
 
 def _row(outcome: dict[str, Any]) -> dict[str, Any]:

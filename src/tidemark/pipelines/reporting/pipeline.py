@@ -15,7 +15,7 @@ def create_pipeline(study: Study) -> Pipeline:
             [
                 Node(
                     nodes.tabulate,
-                    [f"{model}.outcome" for model in config.models],
+                    ["preprocess_report", *(f"{model}.outcome" for model in config.models)],
                     "scoreboard",
                     name="tabulate",
                 )
@@ -25,7 +25,6 @@ def create_pipeline(study: Study) -> Pipeline:
         for scenario, config in study.scenarios.items()
     ]
     boards = [f"{scenario}.scoreboard" for scenario in study.scenarios]
-    treatments = [f"{scenario}.preprocess_report" for scenario in study.scenarios]
     shared = [f"{study.name}_data.validation_report", f"{study.name}_data.profile"]
     report = Pipeline(
         [
@@ -38,7 +37,7 @@ def create_pipeline(study: Study) -> Pipeline:
             ),
             Node(
                 nodes.report,
-                ["scenario_table", *shared, "templates", "notes", "params:report", *treatments],
+                ["scenario_table", "comparison", *shared, "templates", "notes", "params:report"],
                 [
                     "scenario_summary",
                     "model_communication_report",
@@ -49,7 +48,7 @@ def create_pipeline(study: Study) -> Pipeline:
             ),
         ],
         namespace=f"{study.name}_report",
-        inputs={name: name for name in [*boards, *treatments, *shared]},
+        inputs={name: name for name in [*boards, *shared]},
         parameters={"params:report": f"params:{study.name}.report"},
     )
     return Pipeline([*scoreboards, report])

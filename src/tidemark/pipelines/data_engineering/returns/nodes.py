@@ -20,7 +20,7 @@ from tidemark.domain.panel import (
     stack_wide,
 )
 from tidemark.domain.profile import profile_levels
-from tidemark.errors import DataRefused
+from tidemark.errors import DataError, DataRefused
 from tidemark.pipelines.data_engineering.returns.params import (
     LabelParams,
     PreprocessParams,
@@ -84,7 +84,10 @@ def validate(
 
 
 def accept(
-    report: dict[str, Any], candidate_prices: pd.DataFrame, candidate_exogenous: pd.DataFrame
+    report: dict[str, Any],
+    quarantine: pd.DataFrame,
+    candidate_prices: pd.DataFrame,
+    candidate_exogenous: pd.DataFrame,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Pass the candidates on, or refuse them.
 
@@ -92,7 +95,15 @@ def accept(
     ------
     DataRefused
         If any finding of the validation report asks for it.
+    DataError
+        If the stored quarantine does not hold the rows that left: nothing is lost.
     """
+    left = sum(sum(table["rows_quarantined"].values()) for table in report["tables"].values())
+    if left != len(quarantine):
+        raise DataError(
+            f"{left} rows left the flow and {len(quarantine)} are in quarantine. "
+            f"Run validate again."
+        )
     if not report["accepted"]:
         reasons = [
             finding["message"]
@@ -117,7 +128,7 @@ def label(prices: pd.DataFrame, exogenous: pd.DataFrame, params: LabelParams) ->
 
 
 def preprocess(
-    prices: pd.DataFrame, exogenous: pd.DataFrame, params: PreprocessParams, scenario: str
+    prices: pd.DataFrame, exogenous: pd.DataFrame, params: PreprocessParams
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Treat returns as the scenario says: fill what is missing, hold back what stands out.
 
@@ -128,18 +139,16 @@ def preprocess(
     processed_exogenous : DataFrame
         ``date, series, ret, was_missing, was_moved`` on the sessions of the prices.
     report : dict
-        Missing rates before and after, cells filled and moved, for both tables.
+        Flat: missing rates before and after, cells filled and moved, of the returns and, with
+        the prefix ``exogenous_``, of the other series.
     """
     levels = price_levels(prices)
     others = pivot_long(exogenous, "series", "value")
     sessions = pd.DatetimeIndex(levels.index)
     processed, own = _treat(levels, sessions, "ticker", params)
     processed_exogenous, other = _treat(others, sessions, "series", params)
-    return (
-        processed,
-        processed_exogenous,
-        {"scenario": scenario, "returns": own, "exogenous": other},
-    )
+    report = {**own, **{f"exogenous_{key}": value for key, value in other.items()}}
+    return processed, processed_exogenous, report
 
 
 def _treat(

@@ -32,7 +32,7 @@ def create_pipeline(study: Study) -> Pipeline:
             ),
             Node(
                 nodes.accept,
-                ["validation_report", "candidate_prices", "candidate_exogenous"],
+                ["validation_report", "quarantine", "candidate_prices", "candidate_exogenous"],
                 ["prices", "exogenous"],
                 name="accept",
             ),
@@ -55,17 +55,14 @@ def create_pipeline(study: Study) -> Pipeline:
             [
                 Node(
                     nodes.preprocess,
-                    ["prices", "exogenous", "params:preprocess", "params:name"],
+                    ["prices", "exogenous", "params:preprocess"],
                     ["processed", "processed_exogenous", "preprocess_report"],
                     name="preprocess",
                 )
             ],
             namespace=scenario,
             inputs={"prices": "returns_data.prices", "exogenous": "returns_data.exogenous"},
-            parameters={
-                "params:preprocess": f"params:scenarios.returns.{scenario}.preprocess",
-                "params:name": f"params:names.{scenario}",
-            },
+            parameters={"params:preprocess": f"params:scenarios.returns.{scenario}.preprocess"},
         )
         for scenario in study.scenarios
     ]

@@ -1,0 +1,184 @@
+"""The catalog gives every dataset of every pipeline its place, and every place is used."""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+import yaml
+from kedro.framework.project import configure_project, settings
+from kedro.framework.startup import bootstrap_project
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+from pydantic import BaseModel
+
+from tidemark.context import TidemarkContext
+from tidemark.pipeline_registry import slice_pipelines
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = [
+    # A dataset that another box reads bears its owner's dotted name on purpose.
+    pytest.mark.filterwarnings("ignore:One or more dataset names contain"),
+    # Kedro reads the fields of typed parameters in a way that Pydantic has deprecated.
+    pytest.mark.filterwarnings("ignore:Accessing the 'model_fields' attribute"),
+]
+
+Load = Callable[..., TidemarkContext]
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Load:
+    """Load the project's context as a command does, writing below the test's folder."""
+    monkeypatch.setattr("tidemark.context._Active.loader", None)
+
+    def load_context(**options: Any) -> TidemarkContext:
+        bootstrap_project(ROOT)
+        configure_project("tidemark")
+        given = {"data_root": str(tmp_path / "data")}
+        session = settings.SESSION_CLASS.create(project_path=ROOT, runtime_params=given, **options)
+        context = session.load_context()
+        assert isinstance(context, TidemarkContext)
+        return context
+
+    return load_context
+
+
+def _datasets(context: TidemarkContext) -> set[str]:
+    found = {
+        name
+        for pipeline in slice_pipelines(context.studies).values()
+        for name in pipeline.datasets()
+        if not name.startswith("params:")
+    }
+    assert len(found) > 100
+    return found
+
+
+def _place(catalog: DataCatalog, name: str) -> str:
+    dataset = catalog[name]
+    described = dataset._describe()
+    return str(described.get("filepath", described.get("path")))
+
+
+@pytest.mark.parametrize("env", ["base", "local"])
+def test_catalog_has_an_entry_for_every_dataset_of_every_pipeline(load: Load, env: str) -> None:
+    """No dataset is held in memory by accident, and a family's name has as many parts as it."""
+    context = load(env=env)
+    catalog = context.catalog
+    resolver = catalog.config_resolver
+    entries = set(context.config_loader["catalog"])
+
+    unknown = {
+        name
+        for name in _datasets(context)
+        if name not in entries
+        and (resolver.match_dataset_pattern(name) or "").count(".") != name.count(".")
+    }
+
+    assert unknown == set()
+    assert resolver.match_dataset_pattern("median_impute.ridge.modle") is None
+    kinds = {type(catalog[name]).__name__ for name in _datasets(context)}
+    assert "MemoryDataset" not in kinds
+
+
+def test_catalog_names_every_parameter_that_a_node_reads(load: Load) -> None:
+    """Every parameter of every pipeline exists, those of the cells and of the run among them."""
+    context = load()
+    pipelines = slice_pipelines(context.studies).values()
+    wanted = {name for one in pipelines for name in one.datasets() if name.startswith("params:")}
+
+    assert wanted - set(context.catalog.keys()) == set()
+
+
+def test_catalog_entry_that_no_pipeline_uses_does_not_exist(load: Load) -> None:
+    """An entry that was left behind, or that a misspelling has cut off, is found."""
+    context = load()
+    resolver, used = context.catalog.config_resolver, set()
+    entries = {name for name in context.config_loader["catalog"] if not name.startswith("_")}
+    for name in _datasets(context):
+        used.add(name if name in entries else resolver.match_dataset_pattern(name))
+
+    assert entries - used == set()
+
+
+def test_catalog_writes_below_the_data_root_only(load: Load, tmp_path: Path) -> None:
+    """Whatever a node puts out lies below the one folder that a run may write to, each apart."""
+    context = load()
+    catalog = context.catalog
+    outputs = slice_pipelines(context.studies)["__default__"].all_outputs()
+
+    places = {name: _place(catalog, name) for name in outputs}
+
+    outside = {
+        name: place
+        for name, place in places.items()
+        if not Path(place).is_relative_to(tmp_path / "data")
+    }
+    assert outside == {}
+    assert len(set(places.values())) == len(outputs)
+
+
+def test_catalog_inputs_from_people_lie_outside_the_data_root(load: Load, tmp_path: Path) -> None:
+    """Prices, notes and templates are read from where they are kept, whatever the data root is."""
+    context = load()
+    inputs = {
+        name
+        for name in slice_pipelines(context.studies)["__default__"].inputs()
+        if not name.startswith("params:")
+    }
+
+    places = {name.rpartition(".")[2]: Path(_place(context.catalog, name)) for name in inputs}
+
+    assert set(places) == {"source_prices", "source_exogenous", "templates", "notes"}
+    assert all(path.exists() for path in places.values()), places
+    assert not any(path.is_relative_to(tmp_path) for path in places.values())
+
+
+def test_catalog_parameters_are_of_the_type_that_their_node_asks_for(load: Load) -> None:
+    """Kedro passes a raw dictionary, without a word, where it cannot read a function's hints."""
+    context = load()
+    catalog, models = context.catalog, set()
+    for node in slice_pipelines(context.studies)["__default__"].nodes:
+        hints = get_type_hints(node.func)
+        arguments = inspect.signature(node.func).parameters
+        for name, argument in zip(node.inputs, arguments, strict=False):
+            wanted = hints[argument]
+            if name.startswith("params:"):
+                assert isinstance(catalog.load(name), wanted), f"{node.name}: {name}"
+                models |= {wanted} if issubclass(wanted, BaseModel) else set()
+
+    assert len(models) == 9
+
+
+def test_registry_with_a_second_ridge_in_yaml_only_adds_cells(load: Load, tmp_path: Path) -> None:
+    """A model is a few lines of YAML: its cells appear, and of the rest only the table changes."""
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    known = ["linear", "ridge", "svr", "poly2"]
+    soft = {"estimator": "ridge", "grid": {"alpha": [0.1, 1.0]}}
+    more = {
+        "models": {"returns": {"soft_ridge": soft}},
+        "scenarios": {"returns": {"median_impute": {"models": [*known, "soft_ridge"]}}},
+    }
+    (tmp_path / "conf/local/scenarios.yml").write_text(yaml.safe_dump(more), encoding="utf-8")
+
+    before = slice_pipelines(load().studies)["__default__"]
+    context = load(conf_source=str(tmp_path / "conf"))
+    after = slice_pipelines(context.studies)["__default__"]
+
+    def wiring(pipeline: Pipeline) -> dict[str, Any]:
+        return {node.name: (node.func, node.inputs, node.outputs) for node in pipeline.nodes}
+
+    old, new = wiring(before), wiring(after)
+    steps = ("train", "evaluate", "plot", "conclude")
+    assert new.keys() - old.keys() == {f"median_impute.soft_ridge.{step}" for step in steps}
+    assert [name for name in old if old[name] != new.get(name)] == ["median_impute.tabulate"]
+    catalog = context.catalog
+    model = catalog.load("params:models.returns.soft_ridge")
+    assert (model.estimator, model.grid) == ("ridge", {"alpha": (0.1, 1.0)})
+    place = Path(_place(catalog, "median_impute.soft_ridge.model"))
+    assert place == tmp_path / "data/06_models/median_impute/soft_ridge/model.pkl"

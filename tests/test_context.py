@@ -1,0 +1,182 @@
+"""A context refuses what it does not understand before any node runs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kedro.framework.project import configure_project, settings
+from kedro.framework.startup import bootstrap_project
+
+from tidemark.context import TidemarkContext
+from tidemark.errors import ConfigError, UnknownName
+from tidemark.tracking.settings import TrackingSettings
+
+ROOT = Path(__file__).parents[1]
+
+pytestmark = [
+    # A dataset that another box reads bears its owner's dotted name on purpose.
+    pytest.mark.filterwarnings("ignore:One or more dataset names contain"),
+    # Kedro reads the fields of typed parameters in a way that Pydantic has deprecated.
+    pytest.mark.filterwarnings("ignore:Accessing the 'model_fields' attribute"),
+]
+
+Load = Callable[..., TidemarkContext]
+Files = dict[str, Any]
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Load:
+    """Load the project's context as a command does, writing below the test's folder."""
+    monkeypatch.setattr("tidemark.context._Active.loader", None)
+
+    def load_context(files: Files | None = None, **options: Any) -> TidemarkContext:
+        bootstrap_project(ROOT)
+        configure_project("tidemark")
+        if files:
+            shutil.copytree(ROOT / "conf", tmp_path / "conf")
+            for name, content in files.items():
+                path = tmp_path / "conf" / name
+                path.write_text(yaml.safe_dump(content), encoding="utf-8")
+            options["conf_source"] = str(tmp_path / "conf")
+        given = {"data_root": str(tmp_path / "data"), **options.pop("params", {})}
+        session = settings.SESSION_CLASS.create(project_path=ROOT, runtime_params=given, **options)
+        context = session.load_context()
+        assert isinstance(context, TidemarkContext)
+        return context
+
+    return load_context
+
+
+def _scenario(**changes: Any) -> Files:
+    scenario = {
+        "group": "next_day",
+        "preprocess": {"impute": "mean", "impute_window_days": 252},
+        "models": ["ridge"],
+    }
+    return {"scenarios": {"returns": {"mine": {**scenario, **changes}}}}
+
+
+@pytest.mark.parametrize(
+    ("params", "wrong", "near"),
+    [
+        ({"data_rot": "x"}, "data_rot", "data_root"),
+        ({"price_file": "x.csv"}, "price_file", "prices_file"),
+        ({"evaluation": {"n_replicate": 100}}, "evaluation.n_replicate", "evaluation.n_replicates"),
+        ({"returns": {"splt": {"n_folds": 3}}}, "returns.splt.n_folds", "returns.split"),
+        ({"as_of": {"day": "2019-01-03"}}, "as_of.day", None),
+    ],
+)
+def test_context_misspelt_runtime_parameter_is_refused_with_a_suggestion(
+    load: Load, params: dict[str, Any], wrong: str, near: str | None
+) -> None:
+    """A key of the command line that does not exist stops the run and names its neighbour."""
+    context = load(params=params)
+
+    with pytest.raises(UnknownName) as caught:
+        _ = context.catalog
+
+    assert f"Unknown parameter '{wrong}'" in str(caught.value)
+    assert near is None or f"Did you mean '{near}'?" in str(caught.value)
+
+
+def test_context_runtime_parameters_reach_nodes_and_catalog(load: Load, tmp_path: Path) -> None:
+    """A given day and a given number are what nodes and datasets see; the rest stays."""
+    params = {"as_of": "2018-12-31", "evaluation": {"n_replicates": 100}}
+    context = load(params=params)
+    catalog = context.catalog
+
+    assert catalog.load("params:as_of") == "2018-12-31"
+    assert catalog["returns_data.prices_raw"]._describe()["as_of"] == "2018-12-31"
+    assert catalog.load("params:evaluation").n_replicates == 100
+    assert catalog.load("params:evaluation").block_length_days == 10
+    assert context.run_info.data_root == tmp_path / "data"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "named"),
+    [
+        ("parameters", {"evalution": {"seed": 1}}, "evalution"),
+        ("parameters", {"evaluation": {"levl": 0.9}}, "evaluation.levl"),
+        ("parameters", {"returns": {"split": {"tst_share": 0.3}}}, "returns.split.tst_share"),
+        ("parameters", {"returns": {"validation": {"checks": {"no_row": {}}}}}, "checks.no_row"),
+        ("scenarios", _scenario(modles=["ridge"]), "modles"),
+        ("scenarios", _scenario(models=["rigde"]), "rigde"),
+        ("scenarios", _scenario(preprocess={"imput": "mean"}), "imput"),
+        ("scenarios", {"scenarios": {"retuns": _scenario()["scenarios"]["returns"]}}, "retuns"),
+        ("scenarios", {"models": {"retuns": {"ridge": {"estimator": "ridge"}}}}, "retuns"),
+        ("scenarios", {"models": {"returns": {"r": {"estimator": "rigde"}}}}, "rigde|estimator"),
+        (
+            "scenarios",
+            {"models": {"returns": {"r": {"estimator": "ridge", "grid": {"alpah": [1.0]}}}}},
+            "alpah",
+        ),
+        ("globals", {"prices_fil": "mine.csv"}, "prices_fil"),
+    ],
+)
+def test_context_misspelt_key_in_yaml_is_refused_by_name(
+    load: Load, file: str, content: Files, named: str
+) -> None:
+    """A key that no parameter has is named before any node runs; it is never passed over."""
+    context = load({f"local/{file}.yml": content})
+
+    with pytest.raises(ConfigError, match=named):
+        _ = context.catalog
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"evaluation": {"level": 1.5}},
+        {"evaluation": {"n_replicates": "many"}},
+        {"as_of": "yesterday"},
+        {"as_of": "20190103"},
+        {"returns": {"labels": {"warm_up_days": 28}}},
+        {"returns": {"features": {"lags": [], "windows": [], "exogenous_lags": []}}},
+    ],
+)
+def test_context_value_that_cannot_be_used_is_refused(load: Load, changes: Files) -> None:
+    """Values out of their range, or at odds with each other, stop the run with their place."""
+    context = load({"local/parameters.yml": changes})
+
+    with pytest.raises(ConfigError, match=r"Parameters cannot be used|as_of"):
+        _ = context.catalog
+
+
+def test_context_with_one_look_back_only_is_accepted(load: Load) -> None:
+    """A single feature is a valid choice."""
+    features = {"lags": [1], "windows": [], "exogenous_lags": []}
+    context = load({"local/parameters.yml": {"returns": {"features": features}}})
+
+    assert context.catalog.load("params:returns.features").longest == 1
+
+
+def test_context_valid_key_that_yaml_leaves_to_its_default_can_be_given(load: Load) -> None:
+    """What a parameter's type knows is known, whether or not the YAML spells it out."""
+    preprocess = {"outliers": "clip"}
+    params = {"scenarios": {"returns": {"median_impute": {"preprocess": preprocess}}}}
+
+    catalog = load(params=params).catalog
+
+    assert catalog.load("params:scenarios.returns.median_impute.preprocess").outliers == "clip"
+
+
+def test_context_misspelt_key_of_tracking_is_refused_by_name(load: Load) -> None:
+    """Tracking that is not configured as meant stops the run before any node."""
+    context = load({"local/mlflow.yml": {"mlflow": {"requird": True}}})
+
+    with pytest.raises(ValueError, match="requird"):
+        TrackingSettings.resolve(context.run_info.mlflow, context.project_path)
+
+
+def test_context_data_root_below_home_is_one_place(load: Load) -> None:
+    """A tilde means the home folder to checkpoints and to datasets alike."""
+    context = load(params={"data_root": "~/elsewhere"})
+
+    path = Path(context.catalog["median_impute.features"]._describe()["filepath"])
+
+    assert path.is_relative_to(context.run_info.data_root)

@@ -1,0 +1,175 @@
+"""Which nodes a command means, by scenario, model, pipeline and namespace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from kedro.pipeline import Pipeline
+
+from tidemark import cli
+from tidemark.config import RunInfo, read_studies
+from tidemark.errors import ConfigError, UnknownName
+from tidemark.pipeline_registry import slice_pipelines
+from tidemark.selection import check_namespaces, check_pipelines, keep_cells
+
+ROOT = Path(__file__).parents[1]
+SCENARIOS = ("mean_impute", "median_impute", "outlier_treatment")
+MODELS = ("linear", "ridge", "svr", "poly2")
+DATA = {f"returns_data.{step}" for step in ("fetch", "validate", "accept", "label")}
+REPORT = {f"returns_report.{step}" for step in ("compare", "draw_comparison", "report")}
+
+pytestmark = pytest.mark.filterwarnings(
+    # A dataset that another box reads bears its owner's dotted name on purpose.
+    "ignore:One or more dataset names contain"
+)
+
+
+@pytest.fixture
+def pipelines() -> dict[str, Pipeline]:
+    """Build the project's pipelines from the scenarios that it configures."""
+    text = (ROOT / "conf/base/scenarios.yml").read_text(encoding="utf-8")
+    return slice_pipelines(read_studies(yaml.safe_load(text)))
+
+
+@pytest.fixture
+def info() -> RunInfo:
+    """Know the scenarios of the project."""
+    scenarios = dict.fromkeys(SCENARIOS, "returns")
+    return RunInfo(project_path=ROOT, data_root=ROOT, scenarios=scenarios, mlflow={}, main_pid=1)
+
+
+def _scenario_nodes(scenario: str) -> set[str]:
+    return {f"{scenario}.{step}" for step in ("preprocess", "featurise", "split")}
+
+
+def _cell_nodes(scenario: str, *models: str) -> set[str]:
+    steps = ("train", "evaluate", "plot", "conclude")
+    return {f"{scenario}.{model}.{step}" for model in models for step in steps}
+
+
+def test_keep_cells_without_names_keeps_everything(
+    pipelines: dict[str, Pipeline], info: RunInfo
+) -> None:
+    """An empty selection is no selection, in the order in which nodes can run."""
+    everything = [node.name for node in pipelines["returns"].nodes]
+
+    assert keep_cells(pipelines["returns"], info, [], []) == everything
+    assert keep_cells(pipelines["returns"], info, SCENARIOS, MODELS) == everything
+
+
+def test_keep_cells_of_a_scenario_keeps_shared_data_and_drops_the_report(
+    pipelines: dict[str, Pipeline], info: RunInfo
+) -> None:
+    """The scenario stays whole with its table; what needs other scenarios goes."""
+    kept = keep_cells(pipelines["returns"], info, ["median_impute"], [])
+
+    assert set(kept) == {
+        *DATA,
+        *_scenario_nodes("median_impute"),
+        *_cell_nodes("median_impute", *MODELS),
+        "median_impute.tabulate",
+    }
+
+
+def test_keep_cells_of_a_model_drops_tables_of_the_whole(
+    pipelines: dict[str, Pipeline], info: RunInfo
+) -> None:
+    """A slice by model prepares every scenario and overwrites no scoreboard."""
+    kept = keep_cells(pipelines["returns"], info, [], ["ridge"])
+
+    expected = set(DATA)
+    for scenario in SCENARIOS:
+        expected |= _scenario_nodes(scenario) | _cell_nodes(scenario, "ridge")
+    assert set(kept) == expected
+
+
+def test_keep_cells_of_scenarios_and_models_combines_both(
+    pipelines: dict[str, Pipeline], info: RunInfo
+) -> None:
+    """Two scenarios and two models are four cells."""
+    kept = keep_cells(pipelines["modelling"], info, SCENARIOS[:2], ["ridge", "svr"])
+
+    expected = _cell_nodes("mean_impute", "ridge", "svr") | _cell_nodes(
+        "median_impute", "ridge", "svr"
+    )
+    assert set(kept) == expected
+
+
+@pytest.mark.parametrize(
+    ("scenarios", "models", "words"),
+    [
+        (
+            ["median_imput"],
+            [],
+            ["scenario 'median_imput'", "Did you mean 'median_impute'?", *SCENARIOS],
+        ),
+        ([], ["rigde"], ["model 'rigde'", "Did you mean 'ridge'?", *MODELS]),
+        (["returns_data"], [], ["scenario 'returns_data'", *SCENARIOS]),
+        (["median_impute", "x"], ["ridge"], ["scenario 'x'", *SCENARIOS]),
+    ],
+)
+def test_keep_cells_unknown_name_lists_those_that_exist(
+    pipelines: dict[str, Pipeline],
+    info: RunInfo,
+    scenarios: list[str],
+    models: list[str],
+    words: list[str],
+) -> None:
+    """A name that no node has is refused, with its neighbour and with all that could be meant."""
+    with pytest.raises(UnknownName) as caught:
+        keep_cells(pipelines["returns"], info, scenarios, models)
+
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_keep_cells_that_leaves_nothing_is_refused(
+    pipelines: dict[str, Pipeline], info: RunInfo
+) -> None:
+    """Nothing to run is an error and never the whole pipeline."""
+    cell = pipelines["returns"].filter(node_namespaces=["median_impute.ridge"])
+    other = pipelines["returns"].filter(node_namespaces=["median_impute.svr", "mean_impute.ridge"])
+
+    assert keep_cells(cell, info, ["median_impute"], ["ridge"])
+    with pytest.raises(ConfigError, match="No node is left"):
+        keep_cells(other, info, ["median_impute"], ["ridge"])
+
+
+@pytest.mark.parametrize("name", ["return", "median_impute"])
+def test_check_pipelines_unknown_name_is_refused(pipelines: dict[str, Pipeline], name: str) -> None:
+    """A scenario is no pipeline, and a near miss is answered with what was meant."""
+    check_pipelines(["returns", "modelling"], pipelines)
+
+    with pytest.raises(UnknownName, match=f"Unknown pipeline '{name}'"):
+        check_pipelines(["returns", name], pipelines)
+
+
+@pytest.mark.parametrize("name", ["median", "median_impute.", "ridge", "median_impute.ridge.train"])
+def test_check_namespaces_unknown_name_is_refused(
+    pipelines: dict[str, Pipeline], name: str
+) -> None:
+    """Half a name, a node and a model alone are no namespaces; boxes at both levels are."""
+    check_namespaces(["median_impute", "median_impute.ridge", "returns_data"], pipelines["returns"])
+
+    with pytest.raises(UnknownName, match="Unknown namespace"):
+        check_namespaces(["median_impute", name], pipelines["returns"])
+
+
+@pytest.mark.parametrize("node", ["median_impute.preprocess", "mean_impute.preproces"])
+def test_select_of_nodes_and_scenario_without_a_common_node_is_refused(
+    pipelines: dict[str, Pipeline], info: RunInfo, monkeypatch: pytest.MonkeyPatch, node: str
+) -> None:
+    """Options that leave no node, or name one that does not exist, do not mean every node."""
+    monkeypatch.setattr(cli, "registered", pipelines)
+    context = SimpleNamespace(check_parameters=lambda: None, run_info=info)
+    words = ("namespace", "namespaces", "model", "tags")
+    others = ("from_nodes", "to_nodes", "from_inputs", "to_outputs")
+    options = {**dict.fromkeys([*words, *others], ()), "scenario": ("mean_impute",)}
+    both = cli._select(context, ["returns"], {**options, "node_names": ["mean_impute.preprocess"]})
+
+    assert both["node_names"] == ("mean_impute.preprocess",)
+    with pytest.raises(ConfigError):
+        cli._select(context, ["returns"], {**options, "node_names": [node]})
