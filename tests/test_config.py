@@ -56,8 +56,8 @@ def test_read_studies_with_one_scenario_in_two_studies_names_both(
     """A scenario's name is a namespace, so no two studies may share it."""
     monkeypatch.setattr(config, "STUDIES", ("returns", "rates"))
     tree = {
-        "scenarios": {"returns": {"low": _scenario()}, "rates": {"low": _scenario()}},
-        "models": {},
+        "scenarios": {"returns": {"low": _scenario("a")}, "rates": {"low": _scenario("a")}},
+        "models": {"returns": {"a": {}}, "rates": {"a": {}}},
     }
 
     with pytest.raises(ValueError, match="Scenario 'low' is in studies returns and rates"):

@@ -133,7 +133,7 @@ def test_run_whole_study_mlflow_has_parents_and_children(whole: Any) -> None:
     assert "chosen.alpha" in child.data.params
     for tag in ("tidemark.study", "tidemark.scenario", "tidemark.model", "tidemark.data_hash"):
         assert child.data.tags[tag]
-    steps = [one.step for one in client.get_metric_history(child.info.run_id, "cv_rmse")]
+    steps = [one.step for one in client.get_metric_history(child.info.run_id, "cv_rmse_by_fold")]
     assert sorted(steps) == [1, 2, 3, 4, 5]
     figures = client.list_artifacts(child.info.run_id, "figures")
     assert {Path(one.path).stem for one in figures} == {

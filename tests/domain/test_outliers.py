@@ -109,7 +109,7 @@ def test_outlier_bounds_leave_the_present_row_out() -> None:
 
 def test_clip_at_moves_only_what_lies_beyond_a_bound() -> None:
     """Values beyond a bound go onto it; others, blanks and rows without bounds stay."""
-    returns = pd.DataFrame({"A": [-9.0, 9.0, 0.5, NAN, 9.0, -1.0]})
+    returns = pd.DataFrame({"A": [-1.01, 1.01, 0.5, NAN, 9.0, -1.0]})
     lower = pd.DataFrame({"A": [-1.0, -1.0, -1.0, -1.0, NAN, -1.0]})
     upper = pd.DataFrame({"A": [1.0, 1.0, 1.0, 1.0, NAN, 1.0]})
     assert_allclose(clip_at(returns, lower, upper)["A"], [-1.0, 1.0, 0.5, NAN, 9.0, -1.0])

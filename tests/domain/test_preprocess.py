@@ -68,8 +68,8 @@ def test_preprocess_altered_future_leaves_the_past_bit_identical(
     whole = values.copy()
     whole[-1] = 100.0
     last = pd.Timestamp("2019-01-01") + pd.Timedelta(days=cut - 1)
-    first = preprocess(*tables_of(whole), params_of(outliers, impute), "s")
-    second = preprocess(*tables_of(other), params_of(outliers, impute), "s")
+    first = preprocess(*tables_of(whole), params_of(outliers, impute))
+    second = preprocess(*tables_of(other), params_of(outliers, impute))
     for before, after in zip(first[:2], second[:2], strict=True):
         assert rows_until(before, last) == rows_until(after, last)
 
@@ -83,8 +83,8 @@ def test_preprocess_truncated_future_leaves_the_past_bit_identical(
     """Without the future, rows are the same; only blanks at the end of the tape lack theirs."""
     cut = data.draw(st.integers(1, len(values) - 1))
     last = pd.Timestamp("2019-01-01") + pd.Timedelta(days=cut - 1)
-    whole = preprocess(*tables_of(values), params_of(outliers, impute), "s")
-    short = preprocess(*tables_of(values[:cut]), params_of(outliers, impute), "s")
+    whole = preprocess(*tables_of(values), params_of(outliers, impute))
+    short = preprocess(*tables_of(values[:cut]), params_of(outliers, impute))
     for before, after in zip(whole[:2], short[:2], strict=True):
         full, part = rows_until(before, last), rows_until(after, last)
         assert part.items() <= full.items()
@@ -104,7 +104,7 @@ def test_preprocess_then_featurise_every_eligible_row_has_features(
     prices, exogenous = tables_of(values)
     exogenous = exogenous.dropna().assign(date=lambda table: table["date"] - pd.Timedelta(days=2))
     targets = label(prices, exogenous, LabelParams(warm_up_days=5))
-    treated = preprocess(prices, exogenous, params_of(outliers), "s")
+    treated = preprocess(prices, exogenous, params_of(outliers))
     features = featurise(
         *treated[:2], FeatureParams(lags=[1, 2], windows=[3, 4], exogenous_lags=[2, 3])
     )
@@ -113,17 +113,21 @@ def test_preprocess_then_featurise_every_eligible_row_has_features(
 
 
 def test_preprocess_report_counts_what_was_done() -> None:
-    """One blank level of a six-day life leaves two returns missing of five; one is held back."""
+    """One blank level of a seven-day life leaves two of six returns missing; one is held back."""
     levels = np.array([[100.0], [101.0], [102.0], [103.0], [500.0], [NAN], [505.0]])
     prices = long_of(levels, ["A"], "ticker", "close")
-    processed, _, report = preprocess(prices, NO_SERIES, params_of("clip"), "clipped")
-    assert report["scenario"] == "clipped"
-    assert report["returns"] == {
+    processed, _, report = preprocess(prices, NO_SERIES, params_of("clip"))
+    assert report == {
         "cells": 6,
         "missing_rate_before": pytest.approx(2 / 6),
         "missing_rate_after": 0.0,
         "cells_filled": 2,
         "cells_moved": 1,
+        "exogenous_cells": 0,
+        "exogenous_missing_rate_before": 0.0,
+        "exogenous_missing_rate_after": 0.0,
+        "exogenous_cells_filled": 0,
+        "exogenous_cells_moved": 0,
     }
     assert processed["was_missing"].to_list() == [False] * 4 + [True] * 2
     assert processed["was_moved"].to_list() == [False] * 3 + [True] + [False] * 2
@@ -136,7 +140,7 @@ def test_preprocess_held_back_values_are_what_imputation_learns_from() -> None:
     levels = np.array([[100.0], [101.0], [102.0], [103.0], [500.0], [NAN], [505.0]])
     prices = long_of(levels, ["A"], "ticker", "close")
     filled = [
-        preprocess(prices, NO_SERIES, params_of(outliers), "s")[0]["ret"].iloc[4]
+        preprocess(prices, NO_SERIES, params_of(outliers))[0]["ret"].iloc[4]
         for outliers in ("keep", "clip")
     ]
     assert_allclose(filled, [(0.01 + 1 / 101 + 1 / 102 + 397 / 103) / 4, 0.0099386], atol=1e-6)
@@ -147,7 +151,7 @@ def test_preprocess_delisted_and_late_tickers_have_rows_of_their_lives_only() ->
     values = np.full((8, 2), 100.0)
     values[:3, 0], values[5:, 1] = NAN, NAN
     prices = long_of(values, ["late", "gone"], "ticker", "close")
-    processed, _, _ = preprocess(prices, NO_SERIES, params_of("keep"), "s")
+    processed, _, _ = preprocess(prices, NO_SERIES, params_of("keep"))
     spans = processed.groupby("ticker")["date"].agg(["min", "max"])
     assert spans.loc["late"].astype("str").to_list() == ["2019-01-05", "2019-01-08"]
     assert spans.loc["gone"].astype("str").to_list() == ["2019-01-02", "2019-01-05"]
@@ -157,6 +161,6 @@ def test_preprocess_leaves_inputs_unchanged() -> None:
     """Both tables are only read."""
     tables = tables_of(np.random.default_rng(9).uniform(50.0, 200.0, (10, 4)))
     before = [table.copy(deep=True) for table in tables]
-    preprocess(*tables, params_of("clip"), "s")
+    preprocess(*tables, params_of("clip"))
     for table, copy in zip(tables, before, strict=True):
         assert_frame_equal(table, copy)

@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -226,6 +227,7 @@ class RecordingHooks:
         from tidemark.tracking.writer import sync_outbox
 
         settings = TrackingSettings.resolve(main.info.mlflow, main.info.project_path)
+        started = time.perf_counter()
         try:
             sync_outbox(Outbox(main.info.data_root / "outbox"), settings, main.outbox.run_id)
         except Exception as error:
@@ -238,6 +240,10 @@ class RecordingHooks:
                 raise TrackingError(message) from error
             logger.warning(message) if not main.warned else logger.debug(message)
             main.warned = True
+        seconds = round(time.perf_counter() - started, 3)
+        logger.debug(
+            "tracking took %.1f s", seconds, extra={"facts": {"tracking_seconds": seconds}}
+        )
 
 
 def task_name(node: Node) -> str:

@@ -14,6 +14,7 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
 from tidemark.checkpoints.files import hash_path, stored_path
+from tidemark.checkpoints.recorder import plain
 from tidemark.config import Cell, RunInfo
 from tidemark.tracking.records import flatten, track_kind
 
@@ -77,7 +78,7 @@ def _cell_params(tree: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
         "scenario": cell.scenario,
         "model": cell.model,
         "preprocess": scenario["preprocess"],
-        "estimator": tree["models"][cell.study][cell.model],
+        **plain(tree["models"][cell.study][cell.model]),
         **{key: tree[key] for key in _SHARED},
     }
     return {**flatten(own), **study}

@@ -56,7 +56,7 @@ class TrackingRecord:
                 self._metric(f"{name}_high", interval["high"])
         elif kind == "cv_scores":
             for fold in data["folds"]:
-                self._metric("cv_rmse", fold["rmse"], fold["fold"])
+                self._metric("cv_rmse_by_fold", fold["rmse"], fold["fold"])
             self._metric("cv_rmse_mean", data["rmse_mean"])
             self._params |= {f"chosen.{key}": value for key, value in data["best_params"].items()}
             self._params["used"] = data["used"]

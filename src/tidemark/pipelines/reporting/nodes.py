@@ -149,9 +149,8 @@ def _row(outcome: dict[str, Any]) -> dict[str, Any]:
     for key in ("cv_rmse_mean", "train_rows", "scored_rows", "scored_dates", "level"):
         row[key] = outcome[key]
     row["block_length_days"] = outcome["block_length_days"]
-    row["best_params"] = ", ".join(
-        f"{key}={value}" for key, value in outcome["best_params"].items()
-    )
+    chosen = [f"{key}={value}" for key, value in outcome["best_params"].items()]
+    row["best_params"] = ", ".join(chosen) or "-"
     row["used"] = outcome["used"]
     row["split_id"] = outcome["split_id"]
     row["scored_hash"] = outcome["scored_hash"]
