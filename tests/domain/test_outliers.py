@@ -48,6 +48,14 @@ def test_trailing_iqr_fences_too_few_returns_give_no_fence() -> None:
     assert lower["A"].isna().to_list() == [True, True, True, False, False, False]
 
 
+def test_trailing_iqr_fences_price_that_stood_still_has_no_fence() -> None:
+    """After ten flat closes the first real move is not held back at zero."""
+    returns = pd.DataFrame({"A": [0.0] * 10 + [0.01, 0.02]})
+    lower, upper = trailing_iqr_fences(returns, 10, 3.0, 5)
+    assert lower["A"].isna().all()
+    assert upper["A"].isna().all()
+
+
 @settings(max_examples=50, deadline=None)
 @given(values=PANELS, window=WINDOWS, multiple=st.floats(0.5, 4.0), data=st.data())
 def test_trailing_iqr_fences_agree_with_a_quantile_loop(
@@ -58,8 +66,11 @@ def test_trailing_iqr_fences_agree_with_a_quantile_loop(
     lower, upper = trailing_iqr_fences(pd.DataFrame(values), window, multiple, least)
     first = loop_quantile(values, 0.25, window, least)
     third = loop_quantile(values, 0.75, window, least)
-    assert_allclose(lower, first - multiple * (third - first), rtol=1e-9, atol=1e-14)
-    assert_allclose(upper, third + multiple * (third - first), rtol=1e-9, atol=1e-14)
+    moved = third - first > 1e-12  # a price that stood still has no fence
+    reach = multiple * (third - first)
+    assert_allclose(lower.to_numpy()[moved], (first - reach)[moved], rtol=1e-9, atol=1e-14)
+    assert_allclose(upper.to_numpy()[moved], (third + reach)[moved], rtol=1e-9, atol=1e-14)
+    assert not np.isfinite(lower.to_numpy()[np.isnan(third)]).any()
 
 
 @settings(max_examples=50, deadline=None)

@@ -22,6 +22,9 @@ from tidemark.errors import describe_examples
 
 __all__ = ["PRICES", "SERIES", "Finding", "Inspection", "Layout", "Rule", "inspect_table"]
 
+# What fits into nanoseconds, and is no placeholder for "never".
+_KNOWN_DATES = ("1700-01-01", "2200-01-01")
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -97,6 +100,7 @@ def inspect_table(
     missing = [column for column in layout.required if column not in raw]
     unknown = [str(column) for column in raw if column not in layout.columns]
     found = _Findings(layout, rules)
+    twice = [column for column in layout.columns if list(raw.columns).count(column) > 1]
     found.add(
         "required_columns",
         len(missing),
@@ -104,11 +108,16 @@ def inspect_table(
         f"{describe_examples(raw.columns, 12)}. Rename or add the column",
     )
     found.add(
+        "required_columns",
+        len(twice),
+        f"column {describe_examples(twice)} occurs more than once. Keep one of each",
+    )
+    found.add(
         "unknown_columns",
         len(unknown),
         f"column {describe_examples(unknown)} is not part of the layout and was left out",
     )
-    if missing:
+    if missing or twice:
         observed = hash_schema({str(column): "present" for column in raw})
         found.add("schema_hash", 1.0, _schema_message(observed, accepted_schema, []))
         empty = pd.DataFrame({column: [] for column in layout.required})
@@ -141,7 +150,7 @@ def inspect_table(
         candidate=kept.sort_values(list(layout.key), ignore_index=True),
         quarantine=_quarantine(raw, reasons[leaving], layout.name),
         schema_hash=observed,
-        null_rates={str(column): float(rate) for column, rate in kept.isna().mean().items()},
+        null_rates=_null_rates(kept),
         findings=found.findings,
     )
 
@@ -181,6 +190,8 @@ def _parse(raw: pd.DataFrame, layout: Layout) -> tuple[pd.DataFrame, pd.DataFram
             text = values.astype("str").str.strip()
             cased = text.str.upper() if layout.name_case == "upper" else text.str.lower()
             parsed[column] = cased.mask(blank)
+        elif values.dtype.kind in "Mmb":  # a date or a truth is no price
+            parsed[column] = pd.Series(np.nan, index=values.index)
         else:
             numbers = pd.to_numeric(values.mask(blank), errors="coerce").astype("float64")
             parsed[column] = numbers.mask(np.isinf(numbers))
@@ -194,9 +205,17 @@ def _read_dates(values: pd.Series) -> pd.Series:
         dates = values.dt.tz_localize(None)
     else:
         day = values.astype("str").str.strip().str.replace(r"[T ]\d{2}:.*$", "", regex=True)
-        dates = pd.to_datetime(day.mask(values.isna()), errors="coerce", format="ISO8601")
-    read: pd.Series = dates.dt.normalize().dt.as_unit("ns")
+        # Pandas would also read words such as "today", and with them the clock.
+        stated = day.str.fullmatch(r"\d{4}-?\d{2}-?\d{2}") & values.notna()
+        dates = pd.to_datetime(day.where(stated), errors="coerce", format="ISO8601")
+    known = dates.between(*_KNOWN_DATES)
+    read: pd.Series = dates.where(known).dt.normalize().dt.as_unit("ns")
     return read
+
+
+def _null_rates(table: pd.DataFrame) -> dict[str, float]:
+    rates = table.isna().mean() if len(table) else pd.Series(dtype="float64")
+    return {str(column): float(rate) for column, rate in rates.items()}
 
 
 def _table_checks(
@@ -226,7 +245,7 @@ def _table_checks(
         f"{name_rows(kept, blank, layout)}. Look at the source",
     )
     last = kept[date].max()
-    age = float((as_of - last).days)
+    age = float((as_of.date() - last.date()).days)
     for check in ("stale_data", "old_data"):
         found.add(
             check,
@@ -254,8 +273,14 @@ def _no_quarantine() -> pd.DataFrame:
 def _quarantine(raw: pd.DataFrame, reasons: pd.Series, table: str) -> pd.DataFrame:
     if reasons.empty:
         return _no_quarantine()
-    rows = raw.loc[reasons.index].astype("str").to_dict(orient="records")
-    records: list[Any] = [json.dumps(row, sort_keys=True) for row in rows]
+    rows = raw.loc[reasons.index]
+    records = [
+        json.dumps(
+            {str(key): None if pd.isna(value) else str(value) for key, value in row.items()},
+            sort_keys=True,
+        )
+        for row in rows.to_dict(orient="records")
+    ]
     return pd.DataFrame(
         {
             "table": table,

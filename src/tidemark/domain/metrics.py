@@ -49,8 +49,10 @@ def metrics_from_sums(sums: np.ndarray) -> dict[str, np.ndarray]:
     n, abs_error, sq_error, y, sq_y = np.moveaxis(np.asarray(sums, dtype="float64"), -1, 0)
     mse = sq_error / n
     deviations = sq_y - y**2 / n
+    # Below this share of their squares, deviations are rounding errors: the targets are constant.
+    varied = deviations > 1e-12 * sq_y
     with np.errstate(divide="ignore", invalid="ignore"):
-        r2 = np.where(deviations > 0, 1.0 - sq_error / deviations, np.nan)
+        r2 = np.where(varied, 1.0 - sq_error / deviations, np.nan)
     return {"mae": abs_error / n, "mse": mse, "rmse": np.sqrt(mse), "r2": r2}
 
 

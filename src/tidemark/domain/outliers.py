@@ -19,7 +19,8 @@ def trailing_iqr_fences(
     multiple : float
         How many interquartile ranges beyond the quartiles a fence stands.
     min_periods : int
-        Returns that a window must hold; with fewer there is no fence (NaN).
+        Returns that a window must hold; with fewer there is no fence (NaN), nor is there one
+        around a price that stood still for half of the window.
 
     Returns
     -------
@@ -36,7 +37,8 @@ def trailing_iqr_fences(
     """
     rolling = returns.rolling(window, min_periods=min_periods)
     first, third = rolling.quantile(0.25).shift(1), rolling.quantile(0.75).shift(1)
-    reach = multiple * (third - first)
+    spread = third - first
+    reach = multiple * spread.where(spread > 0)
     return first - reach, third + reach
 
 

@@ -93,7 +93,7 @@ def simple_returns(levels: pd.DataFrame) -> pd.DataFrame:
     >>> simple_returns(levels)["A"].round(2).tolist()
     [nan, 0.1, nan, nan]
     """
-    values = levels.to_numpy()
+    values = levels.to_numpy(dtype="float64")
     returns = np.full_like(values, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         returns[1:] = values[1:] / values[:-1] - 1.0

@@ -10,6 +10,8 @@ import pandas as pd
 from tidemark.domain.layouts import Layout
 from tidemark.errors import MAX_EXAMPLES, describe_examples
 
+_MAX_CELL = 40
+
 
 class RowFault(NamedTuple):
     """The rows that one check finds faulty."""
@@ -54,7 +56,7 @@ def check_rows(
         f"Fill or remove them",
     )
 
-    keyed = parsed[[date, name]].notna().all(axis=1)
+    keyed = parsed[[date, name]].notna().all(axis=1) & ~unreadable.any(axis=1)
     repeated = keyed & parsed.duplicated(keep="first")
     yield RowFault(
         "repeated_rows",
@@ -99,10 +101,11 @@ def name_rows(
     """Name at most five of the chosen rows by their keys, with a value if asked."""
     date, name = layout.key
     rows = table[chosen]
-    shown = [
-        f"{row[name]} on {row[date]:%Y-%m-%d}" + (f" ({row[value]:g})" if value else "")
-        for _, row in rows.head(MAX_EXAMPLES).iterrows()
-    ]
+    shown = []
+    for _, row in rows.head(MAX_EXAMPLES).iterrows():
+        when = "no date" if pd.isna(row[date]) else f"{row[date]:%Y-%m-%d}"
+        who = f"no {name}" if pd.isna(row[name]) else row[name]
+        shown.append(f"{who} on {when}" + (f" ({row[value]:g})" if value else ""))
     more = len(rows) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
 
@@ -113,9 +116,9 @@ def _check_readable(raw: pd.DataFrame, unreadable: pd.DataFrame, layout: Layout)
     kinds = {"date": "date (YYYY-MM-DD)", "text": "text", "number": "finite number"}
     wanted = dict.fromkeys(kinds[layout.columns[column]] for column in columns)
     cells = [
-        f"{column}={value!r}"
+        f"{column}={_shorten(value)}"
         for column in columns
-        for value in raw.loc[unreadable[column], column].head(MAX_EXAMPLES)
+        for value in raw.loc[unreadable[column], column]
     ]
     return RowFault(
         "unreadable_values",
@@ -123,3 +126,8 @@ def _check_readable(raw: pd.DataFrame, unreadable: pd.DataFrame, layout: Layout)
         f"{int(bad.sum())} rows hold what cannot be read as a {' or '.join(wanted)} in column "
         f"{describe_examples(columns)}: {describe_examples(cells)}. Correct the cells",
     )
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _MAX_CELL else f"{text[:_MAX_CELL]}..."

@@ -10,13 +10,15 @@ from typing import ClassVar
 import pandera.pandas as pa
 from pandera.typing import Series
 
+_INFINITY = float("inf")
+
 
 class Prices(pa.DataFrameModel):  # type: ignore[misc]  # pandera is untyped here
     """Accepted prices: one row for each date and ticker."""
 
     date: Series[pa.DateTime] = pa.Field(nullable=False)
     ticker: Series[str] = pa.Field(nullable=False)
-    close: Series[float] = pa.Field(gt=0, nullable=True)
+    close: Series[float] = pa.Field(gt=0, lt=_INFINITY, nullable=True)
 
     class Config:
         """Options of the model."""
@@ -29,7 +31,7 @@ class Exogenous(pa.DataFrameModel):  # type: ignore[misc]  # pandera is untyped 
 
     date: Series[pa.DateTime] = pa.Field(nullable=False)
     series: Series[str] = pa.Field(nullable=False)
-    value: Series[float] = pa.Field(nullable=True)
+    value: Series[float] = pa.Field(gt=-_INFINITY, lt=_INFINITY, nullable=True)
 
     class Config:
         """Options of the model."""
@@ -42,7 +44,7 @@ class Targets(pa.DataFrameModel):  # type: ignore[misc]  # pandera is untyped he
 
     date: Series[pa.DateTime] = pa.Field(nullable=False)
     ticker: Series[str] = pa.Field(nullable=False)
-    target: Series[float] = pa.Field(nullable=True)
+    target: Series[float] = pa.Field(gt=-_INFINITY, lt=_INFINITY, nullable=True)
     eligible: Series[bool] = pa.Field()
 
     class Config:
@@ -56,8 +58,8 @@ class Predictions(pa.DataFrameModel):  # type: ignore[misc]  # pandera is untype
 
     date: Series[pa.DateTime] = pa.Field(nullable=False)
     ticker: Series[str] = pa.Field(nullable=False)
-    y_true: Series[float] = pa.Field(nullable=False)
-    y_pred: Series[float] = pa.Field(nullable=False)
+    y_true: Series[float] = pa.Field(gt=-_INFINITY, lt=_INFINITY, nullable=False)
+    y_pred: Series[float] = pa.Field(gt=-_INFINITY, lt=_INFINITY, nullable=False)
 
     class Config:
         """Options of the model."""

@@ -119,7 +119,8 @@ def split_by_date(
         "horizon_days": horizon_days,
         "embargo_days": embargo_days,
     }
-    name = json.dumps([fields, [asdict(fold) for fold in folds]], sort_keys=True)
+    days = [_iso(session) for session in sessions]
+    name = json.dumps([fields, [asdict(fold) for fold in folds], days], sort_keys=True)
     split_id = hashlib.sha256(name.encode()).hexdigest()[:12]
     return Split(split_id=split_id, folds=folds, **fields)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tidemark.config import Strict
 from tidemark.domain.rules import Action, Rule
@@ -34,6 +34,15 @@ class Checks(Strict):
     quarantined_share: Check
     stale_data: Check
     old_data: Check
+
+    @model_validator(mode="after")
+    def _actions_can_be_taken(self) -> Self:
+        if self.required_columns.action != "refuse" or self.no_rows.action != "refuse":
+            raise ValueError("required_columns and no_rows can only refuse")
+        for name in ("unreadable_values", "missing_key", "repeated_rows", "contradictory_rows"):
+            if getattr(self, name).action == "warn":
+                raise ValueError(f"{name} must refuse or quarantine: such rows have no place")
+        return self
 
     def rules(self) -> dict[str, Rule]:
         """Return the table as the inspection takes it."""
@@ -70,3 +79,12 @@ class PreprocessParams(Strict):
     outlier_min_days: Annotated[int, Field(ge=2)] = 60
     iqr_multiple: Annotated[float, Field(gt=0)] = 3.0
     tail: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
+
+    @model_validator(mode="after")
+    def _window_can_be_filled(self) -> Self:
+        if self.outlier_min_days > self.outlier_window_days:
+            raise ValueError(
+                f"outlier_min_days is {self.outlier_min_days}; it must not exceed "
+                f"outlier_window_days, {self.outlier_window_days}"
+            )
+        return self
