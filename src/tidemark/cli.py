@@ -156,9 +156,14 @@ def _select(
     namespaces = sorted({*options["namespace"], *options["namespaces"]})
     check_namespaces(namespaces, pipeline)
     names = list(options["node_names"])
+    for name in names:
+        if name not in {node.name for node in pipeline.nodes}:
+            raise errors.UnknownName.of("node", name, [node.name for node in pipeline.nodes])
     if options["scenario"] or options["model"]:
         kept = keep_cells(pipeline, context.run_info, options["scenario"], options["model"])
         names = [name for name in kept if not names or name in names]
+        if not names:
+            raise errors.ConfigError("The nodes named belong to other scenarios or models.")
     return {
         "tags": tuple(options["tags"]),
         "node_names": tuple(names),
@@ -233,7 +238,7 @@ def sync(env: str | None, data_root: str | None) -> None:
     """
     from tidemark.tracking.outbox import Outbox
     from tidemark.tracking.settings import TrackingSettings
-    from tidemark.tracking.writer import sync_outbox
+    from tidemark.tracking.sync import sync_outbox
 
     logs.configure_terminal(_project())
     runtime = {"data_root": data_root} if data_root else {}

@@ -10,12 +10,13 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
 RUN_INFO = "params:tidemark"
-STUDIES = ("returns",)
+StudyName = Literal["returns"]
+STUDIES: tuple[StudyName, ...] = get_args(StudyName)
 
 
 class Strict(BaseModel):
@@ -103,6 +104,7 @@ def read_studies(parameters: Mapping[str, Any]) -> list[Study]:
         scenarios = {}
         for scenario, raw in parameters.get("scenarios", {}).get(name, {}).items():
             config = ScenarioConfig.model_validate(raw)
+            _check_scenario(scenario, config)
             if scenario in seen:
                 raise ValueError(
                     f"Scenario '{scenario}' is in studies {seen[scenario]} and {name}."
@@ -117,6 +119,25 @@ def read_studies(parameters: Mapping[str, Any]) -> list[Study]:
             scenarios[scenario] = config
         studies.append(Study(name, scenarios))
     return studies
+
+
+def _check_scenario(name: str, config: ScenarioConfig) -> None:
+    boxes = {f"{study}_{box}" for study in STUDIES for box in ("data", "report")}
+    if not name.isidentifier() or name in boxes:
+        raise ValueError(
+            f"Scenario '{name}' needs another name: letters, digits and underscores, and none of "
+            f"{sorted(boxes)}."
+        )
+    if not config.models or len(set(config.models)) < len(config.models):
+        raise ValueError(f"Scenario '{name}' must list at least one model, and none twice.")
+    for model in config.models:
+        if not model.isidentifier():
+            raise ValueError(f"Scenario '{name}': model '{model}' is no name for a namespace.")
+
+
+def expand_path(path: str | None) -> str | None:
+    """Resolve a leading tilde, so that datasets and checkpoints mean the same folder."""
+    return None if path is None else str(Path(path).expanduser())
 
 
 def companion_file(prices_file: str, exogenous_file: str) -> str | None:

@@ -15,7 +15,16 @@ from kedro.framework.session import KedroSession
 from kedro.utils import find_kedro_project
 from pydantic import ValidationError, field_validator, model_validator
 
-from tidemark.config import RUN_INFO, RunInfo, ScenarioConfig, Strict, Study, read_studies
+from tidemark.config import (
+    RUN_INFO,
+    RunInfo,
+    ScenarioConfig,
+    Strict,
+    Study,
+    StudyName,
+    expand_path,
+    read_studies,
+)
 from tidemark.errors import ConfigError, UnknownName
 from tidemark.pipelines.data_engineering.returns.params import (
     LabelParams,
@@ -46,26 +55,31 @@ class ReturnsParams(Strict):
         return self
 
 
+class Globals(Strict):
+    """What ``globals.yml`` may name."""
+
+    data_root: str
+    prices_file: str
+    exogenous_file: str
+    as_of: str
+
+
 class Parameters(Strict):
     """The whole tree of parameters."""
 
     as_of: str
     modelling: TrainParams
     evaluation: EvaluationParams
-    scenarios: dict[str, dict[str, ScenarioConfig]]
-    models: dict[str, dict[str, ModelParams]]
+    scenarios: dict[StudyName, dict[str, ScenarioConfig]]
+    models: dict[StudyName, dict[str, ModelParams]]
     returns: ReturnsParams
 
     @field_validator("as_of")
     @classmethod
     def _is_a_date(cls, value: str) -> str:
-        return date.fromisoformat(value).isoformat()
-
-    @model_validator(mode="after")
-    def _treatments_are_known(self) -> Self:
-        for scenario in self.scenarios.get("returns", {}).values():
-            PreprocessParams.model_validate(scenario.preprocess)
-        return self
+        if date.fromisoformat(value).isoformat() != value:
+            raise ValueError("give the date as YYYY-MM-DD")
+        return value
 
 
 class TidemarkContext(KedroContext):
@@ -80,10 +94,11 @@ class TidemarkContext(KedroContext):
     def run_info(self) -> RunInfo:
         """What every process of a run needs to know."""
         runtime = self._runtime_params or {}
-        root = Path(runtime.get("data_root", self.config_loader["globals"]["data_root"]))
+        given = runtime.get("data_root", self.config_loader["globals"]["data_root"])
+        root = expand_path(given) or ""
         return RunInfo(
             project_path=self.project_path,
-            data_root=self.project_path / root.expanduser(),
+            data_root=self.project_path / root,
             scenarios={
                 scenario: study.name for study in self.studies for scenario in study.scenarios
             },
@@ -158,22 +173,17 @@ class _Active:
 
 def _check_parameters(loader: Any, runtime: Mapping[str, Any]) -> None:
     """Refuse names that do not exist, before Kedro silently falls back to defaults."""
-    paths = set(loader["globals"])
-    if runtime:
-        plain = OmegaConfigLoader(
-            conf_source=loader.conf_source, env=loader.env, **settings.CONFIG_LOADER_ARGS
-        )
-        known = plain["parameters"]
-        for path in _leaves(runtime):
-            if path not in paths and not _exists(known, path):
-                level = _siblings(known, path)
-                raise UnknownName.of(
-                    "parameter", path, [*level, *(paths if "." not in path else [])]
-                )
-    tree = {key: value for key, value in loader["parameters"].items() if key not in paths}
-    tree["as_of"] = loader["parameters"]["as_of"]
     try:
-        Parameters.model_validate(tree)
+        Globals.model_validate(loader["globals"])
+        if runtime:
+            plain = OmegaConfigLoader(
+                conf_source=loader.conf_source, env=loader.env, **settings.CONFIG_LOADER_ARGS
+            )
+            _check_runtime(_spell_out(plain["parameters"]), runtime)
+        tree = loader["parameters"]
+        # Kedro adds runtime parameters to the tree, those of the globals among them.
+        extra = set(Globals.model_fields) - set(Parameters.model_fields)
+        _spell_out({key: value for key, value in tree.items() if key not in extra})
         read_studies(tree)
     except ValidationError as error:
         lines = [
@@ -183,6 +193,23 @@ def _check_parameters(loader: Any, runtime: Mapping[str, Any]) -> None:
         raise ConfigError("Parameters cannot be used:\n" + "\n".join(lines)) from error
     except ValueError as error:
         raise ConfigError(str(error)) from error
+
+
+def _spell_out(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Validate the tree and return it with every default spelt out."""
+    tree = Parameters.model_validate(parameters).model_dump(mode="json")
+    for scenario in tree["scenarios"].get("returns", {}).values():
+        treatment = PreprocessParams.model_validate(scenario["preprocess"])
+        scenario["preprocess"] = treatment.model_dump(mode="json")
+    return tree
+
+
+def _check_runtime(known: Mapping[str, Any], runtime: Mapping[str, Any]) -> None:
+    top = set(Globals.model_fields)
+    for path in _leaves(runtime):
+        if path not in top and not _exists(known, path):
+            near = _siblings(known, path)
+            raise UnknownName.of("parameter", path, [*near, *(top if "." not in path else [])])
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -57,10 +57,10 @@ def configure_terminal(project_path: Path) -> None:
 
 def open_pipeline_log(folder: Path) -> None:
     """Let the root logger write JSON lines to ``pipeline.log``, once for each process."""
-    path = folder / PIPELINE_LOG
+    path = Path(os.path.abspath(folder / PIPELINE_LOG))
     root = logging.getLogger()
     for handler in _pipeline_handlers():
-        if Path(handler.baseFilename) == path.absolute():
+        if Path(handler.baseFilename) == path:
             return
         root.removeHandler(handler)
         handler.close()

@@ -4,7 +4,7 @@ Hooks are not here but in ``pyproject.toml``, as an entry point: worker processe
 spawned would drop ``HOOKS`` in silence.
 """
 
-from tidemark.config import companion_file
+from tidemark.config import companion_file, expand_path
 from tidemark.context import TidemarkContext, TidemarkSession
 
 CONTEXT_CLASS = TidemarkContext
@@ -18,7 +18,7 @@ CONFIG_LOADER_ARGS = {
         "mlflow": ["mlflow*"],
     },
     "merge_strategy": {"parameters": "soft", "globals": "soft", "mlflow": "soft"},
-    "custom_resolvers": {"exogenous_for": companion_file},
+    "custom_resolvers": {"exogenous_for": companion_file, "expand": expand_path},
 }
 
 # kedro-viz's hooks write statistics beside the project, where no run should write, and warn in

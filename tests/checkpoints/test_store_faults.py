@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tidemark.checkpoints.store import CheckpointStore, NodeRecord, write_aside
+from tidemark.checkpoints.store import CheckpointStore, NodeRecord
+from tidemark.files import write_aside
 
 NODE = "median_impute.ridge.train"
 
@@ -60,19 +61,19 @@ def test_store_write_that_fails_midway_leaves_no_ok_and_no_half_json(
             raise OSError(errno.ENOSPC, "No space left on device")
         really_replace(source, target)
 
-    def refuse_write(path: Path, text: str, **options: str) -> int:
+    def refuse_write(path: Path, content: bytes) -> int:
         calls.append(path)
         if len(calls) > fails_at:
-            really_write(path, text[: len(text) // 2], **options)
+            really_write(path, content[: len(content) // 2])
             raise OSError(errno.ENOSPC, "No space left on device")
-        return really_write(path, text, **options)
+        return really_write(path, content)
 
-    really_replace, really_write = os.replace, Path.write_text
+    really_replace, really_write = os.replace, Path.write_bytes
     with monkeypatch.context() as patch:
         if step == "move":
             patch.setattr(os, "replace", refuse_move)
         else:
-            patch.setattr(Path, "write_text", refuse_write)
+            patch.setattr(Path, "write_bytes", refuse_write)
         with pytest.raises(OSError, match="No space left"):
             store.write(replace(record, run_id="newer"))
 

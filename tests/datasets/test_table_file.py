@@ -40,12 +40,12 @@ def test_table_file_known_ending_loads_every_row(
 def test_table_file_csv_with_one_stray_word_keeps_the_column_readable(tmp_path: Path) -> None:
     """A word among numbers is left for the checks to find: loading neither fails nor drops it."""
     path = tmp_path / "prices.csv"
-    rows = "".join(f"2019-01-02,T{number},1.5\n" for number in range(50_000))
+    rows = "".join(f"2019-01-02,T{number},1.5\n" for number in range(600_000))
     path.write_text(f"date,ticker,close\n{rows}2019-01-02,KO,n.a. today\n", encoding="utf-8")
 
     loaded = TableFileDataset(str(path)).load()
 
-    assert len(loaded) == 50_001
+    assert len(loaded) == 600_001
     assert loaded["close"].iloc[-1] == "n.a. today"
     assert {type(value) for value in loaded["close"]} == {str}
 

@@ -97,7 +97,7 @@ def facts() -> dict[str, Any]:
     cells = {}
     for name in ("ridge", "linear"):
         nodes = [f"median_impute.{name}.{step}" for step in ("train", "evaluate")]
-        params = {"model": name, "estimator.estimator": name}
+        params = {"model": name, "estimator": name}
         cells[f"median_impute.{name}"] = {"nodes": nodes, "params": params}
     study = {"params": {"as_of": "2019-01-03", "returns.split.n_folds": 5}, "cells": cells}
     about = {"run_id": RUN_ID, "started": "2019-01-03T10:00:00.000+00:00"}

@@ -76,7 +76,7 @@ def test_record_metric_without_a_finite_value_is_left_out(track: Track, value: f
     ends = track("intervals", intervals)["metrics"]
 
     assert metrics[:-1] == [("rmse", 0.02, 0)]
-    assert steps[:-1] == [("cv_rmse", 0.03, 2)]
+    assert steps[:-1] == [("cv_rmse_by_fold", 0.03, 2)]
     assert ends[:-1] == [("r2_high", 0.1, 0)]
 
 
@@ -97,7 +97,11 @@ def test_record_cv_scores_become_steps_params_and_a_file(track: Track) -> None:
 
     record = track("cv_scores", scores, "v/cv_scores.json")
 
-    expected = [("cv_rmse", 0.02, 1), ("cv_rmse", 0.03, 2), ("cv_rmse_mean", 0.025, 0)]
+    expected = [
+        ("cv_rmse_by_fold", 0.02, 1),
+        ("cv_rmse_by_fold", 0.03, 2),
+        ("cv_rmse_mean", 0.025, 0),
+    ]
     assert record["metrics"][:-1] == expected
     assert record["params"] == {"chosen.alpha": 100.0, "used": "ridge regression"}
     assert [one["name"] for one in record["artifacts"]] == ["cv_scores.json"]

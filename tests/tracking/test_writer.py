@@ -13,7 +13,8 @@ from sklearn.pipeline import Pipeline
 
 from tidemark.tracking.outbox import Outbox, OutboxRun
 from tidemark.tracking.settings import TrackingSettings
-from tidemark.tracking.writer import Writer, sync_outbox
+from tidemark.tracking.sync import sync_outbox
+from tidemark.tracking.writer import Writer
 
 Fill = Callable[..., OutboxRun]
 Read = Callable[[TrackingSettings], dict[str, dict[str, Any]]]
@@ -58,12 +59,12 @@ def test_sync_of_a_cell_brings_params_metrics_and_steps(
     child = runs["median_impute.ridge"]
     assert child["params"] == {
         "model": "ridge",
-        "estimator.estimator": "ridge",
+        "estimator": "ridge",
         "chosen.alpha": "2.0",
         "used": "ridge regression",
     }
     assert child["metrics"] == {
-        "cv_rmse": [(1, 0.02), (2, 0.03)],
+        "cv_rmse_by_fold": [(1, 0.02), (2, 0.03)],
         "cv_rmse_mean": [(0, 0.025)],
         "rmse": [(0, 0.02)],
         "rmse_low": [(0, 0.018)],
@@ -171,6 +172,7 @@ def test_logged_model_loaded_again_predicts_the_same(
     assert experiment is not None
     logged = {one.name: one for one in client.search_logged_models([experiment.experiment_id])}
     assert set(logged) == {"median_impute_ridge", "median_impute_linear"}
+    assert str(logged["median_impute_ridge"].status) == "READY"
     place = logged["median_impute_ridge"].artifact_location
     numbers = np.random.default_rng(11).normal(size=(9, 2))
     features = pd.DataFrame(numbers, columns=["ret_lag_1", "ret_lag_2"])

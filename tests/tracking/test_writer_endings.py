@@ -15,7 +15,7 @@ import pytest
 
 from tidemark.tracking.outbox import Outbox, OutboxRun
 from tidemark.tracking.settings import TrackingSettings
-from tidemark.tracking.writer import sync_outbox
+from tidemark.tracking.sync import sync_outbox
 
 Put = Callable[..., None]
 Read = Callable[[TrackingSettings], dict[str, dict[str, Any]]]

@@ -15,7 +15,8 @@ from mlflow import MlflowClient
 
 from tidemark.tracking.outbox import Outbox, OutboxRun
 from tidemark.tracking.settings import TrackingSettings
-from tidemark.tracking.writer import Writer, sync_outbox
+from tidemark.tracking.sync import sync_outbox
+from tidemark.tracking.writer import Writer
 
 Fill = Callable[..., OutboxRun]
 Read = Callable[[TrackingSettings], dict[str, dict[str, Any]]]
@@ -154,13 +155,23 @@ def test_writer_on_a_database_that_cannot_be_opened_fails_in_seconds(
     assert sum(slept) < 30
 
 
+@pytest.mark.parametrize("damage", ["torn record", "missing copy"])
 def test_sync_with_one_damaged_run_still_sends_the_others(
-    filled: Fill, outbox: Outbox, facts: dict[str, Any], store: TrackingSettings, runs_of: Read
+    filled: Fill,
+    outbox: Outbox,
+    facts: dict[str, Any],
+    put: Callable[..., None],
+    store: TrackingSettings,
+    runs_of: Read,
+    damage: str,
 ) -> None:
     """An older run that can never be sent does not hold back the newer ones for good."""
     damaged = outbox.open("2019-01-01T10.00.00.000Z", facts)
-    (damaged.folder / "records").mkdir()
-    (damaged.folder / "records" / "a.json").write_text("{", encoding="utf-8")
+    put(damaged, "median_impute.ridge.train", 1)
+    if damage == "torn record":
+        (damaged.folder / "records" / "a.json").write_text("{", encoding="utf-8")
+    else:
+        shutil.rmtree(damaged.folder / "files")
     damaged.release()
     filled()
 

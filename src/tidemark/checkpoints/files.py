@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractVersionedDataset
+from kedro.io.core import VersionNotFoundError
 
 _CHUNK = 1 << 20
 
@@ -20,19 +21,23 @@ def stored_path(dataset: Any, *, saved: bool) -> Path | None:
     Path or None
         None for a dataset that has no place on this machine's disk.
     """
+    if getattr(dataset, "_protocol", "file") not in ("file", "", "local"):
+        return None
     current = getattr(dataset, "current_path", None)
     if isinstance(current, Path):
         return current
-    if isinstance(dataset, AbstractVersionedDataset):
-        if dataset._version is None:
-            return Path(dataset._filepath)
+    if isinstance(dataset, AbstractVersionedDataset) and dataset._version is not None:
+        return _versioned_path(dataset, saved=saved)
+    place = getattr(dataset, "_filepath", None) or getattr(dataset, "_path", None)
+    return Path(place) if place else None
+
+
+def _versioned_path(dataset: Any, *, saved: bool) -> Path | None:
+    try:
         version = dataset.resolve_save_version() if saved else dataset.resolve_load_version()
-        return Path(dataset._get_versioned_path(version)) if version else None
-    for name in ("_filepath", "_path"):
-        place = getattr(dataset, name, None)
-        if place:
-            return Path(place)
-    return None
+    except VersionNotFoundError:
+        return None
+    return Path(dataset._get_versioned_path(version)) if version else None
 
 
 def hash_path(path: Path) -> str:
@@ -41,7 +46,8 @@ def hash_path(path: Path) -> str:
         digest = hashlib.sha256()
         for part in sorted(path.rglob("*")):
             if part.is_file():
-                digest.update(part.relative_to(path).as_posix().encode())
+                name = part.relative_to(path).as_posix().encode()
+                digest.update(b"%d:%b" % (len(name), name))
                 digest.update(hash_path(part).encode())
         return digest.hexdigest()
     stat = path.stat()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tidemark.files import write_aside
 
 FORMAT = 1
 
@@ -55,7 +56,6 @@ class CheckpointStore:
 
     def write(self, record: NodeRecord) -> None:
         """Write a node's checkpoint and, last of all and only if it finished, its ``.ok``."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         content = json.dumps(asdict(record), indent=2, sort_keys=True, default=str)
         write_aside(self._folder / f"{record.node}.json", content)
         if record.status == "finished":
@@ -69,13 +69,13 @@ class CheckpointStore:
         """Read a node's checkpoint, or None if there is none that can be read."""
         try:
             stored = json.loads((self._folder / f"{node}.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError):
+            if stored["format"] != FORMAT:
+                return None
+            for side in ("inputs", "outputs"):
+                stored[side] = [DataRecord(**one) for one in stored[side]]
+            return NodeRecord(**stored)
+        except (FileNotFoundError, ValueError, KeyError, TypeError):  # not one of ours, or torn
             return None
-        if stored.get("format") != FORMAT:
-            return None
-        for side in ("inputs", "outputs"):
-            stored[side] = [DataRecord(**one) for one in stored[side]]
-        return NodeRecord(**stored)
 
     def of_run(self, run_id: str) -> Iterator[NodeRecord]:
         """Read the checkpoints that one run has left."""
@@ -83,14 +83,3 @@ class CheckpointStore:
             record = self.read(path.stem)
             if record is not None and record.run_id == run_id:
                 yield record
-
-
-def write_aside(path: Path, content: str) -> None:
-    """Write a text beside its place, then move it there: whole or absent."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_text(content, encoding="utf-8")
-        os.replace(aside, path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise

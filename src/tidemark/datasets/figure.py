@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import ImagePreview
 
+from tidemark.files import write_aside
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -35,8 +37,7 @@ class FigureDataset(AbstractDataset[Any, bytes]):
         """Draw the figure and store it."""
         buffer = io.BytesIO()
         data.savefig(buffer, format="png", metadata={"Software": None})
-        self._filepath.parent.mkdir(parents=True, exist_ok=True)
-        self._filepath.write_bytes(buffer.getvalue())
+        write_aside(self._filepath, buffer.getvalue())
 
     def load(self) -> bytes:
         """Read the PNG's bytes.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset, DatasetError
+
+from tidemark.files import write_aside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,9 +55,8 @@ class SnapshotDataset(AbstractDataset[Any, Any]):
         data.to_parquet(buffer, index=False, compression="zstd")
         content = buffer.getvalue()
         name = f"{self._as_of}-{_digest(content)}.parquet"
-        self._folder.mkdir(parents=True, exist_ok=True)
-        _write_aside(self._folder / name, content)
-        _write_aside(self._pointer, f"{name}\n".encode())
+        write_aside(self._folder / name, content)
+        write_aside(self._pointer, f"{name}\n")
 
     def load(self) -> pd.DataFrame:
         """Read the current snapshot.
@@ -91,15 +90,3 @@ class SnapshotDataset(AbstractDataset[Any, Any]):
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
-
-
-def _write_aside(path: Path, content: bytes) -> None:
-    """Write to a neighbour, then rename: the file is whole or absent."""
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        os.replace(aside, path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -59,7 +60,7 @@ class TableFileDataset(AbstractDataset[Any, Any]):
             if path.suffix == ".parquet":
                 return pd.read_parquet(path)
             return pd.read_csv(path, low_memory=False)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, EOFError, zlib.error) as error:
             raise DatasetError(f"'{path}' cannot be read as {path.suffix}: {error}") from error
 
     def save(self, data: Any) -> NoReturn:

@@ -15,6 +15,14 @@ EstimatorName = Literal["linear", "ridge", "svr", "poly2"]
 
 REGRESSOR_STEP = "regressor"
 
+# What a grid may vary: parameters of the last regressor, whichever form it takes.
+GRID_NAMES: dict[EstimatorName, frozenset[str]] = {
+    "linear": frozenset(),
+    "ridge": frozenset({"alpha"}),
+    "svr": frozenset({"C", "epsilon"}),
+    "poly2": frozenset({"alpha"}),
+}
+
 
 @dataclass(frozen=True)
 class Approximation:

@@ -224,7 +224,7 @@ class RecordingHooks:
         main = self._main
         if main is None or main.outbox is None:
             return
-        from tidemark.tracking.writer import sync_outbox
+        from tidemark.tracking.sync import sync_outbox
 
         settings = TrackingSettings.resolve(main.info.mlflow, main.info.project_path)
         started = time.perf_counter()

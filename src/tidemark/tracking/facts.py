@@ -87,7 +87,7 @@ def _cell_params(tree: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
 def _tags(run_params: Mapping[str, Any], project_path: Path) -> dict[str, str]:
     commit = _git(project_path, "rev-parse", "HEAD")
     tags = {
-        "mlflow.user": getpass.getuser(),
+        "mlflow.user": _user(),
         "mlflow.source.name": "kedro run",
         "mlflow.source.type": "PROJECT",
         "tidemark.runner": _class_name(str(run_params.get("runner"))),
@@ -97,6 +97,13 @@ def _tags(run_params: Mapping[str, Any], project_path: Path) -> dict[str, str]:
         tags["mlflow.source.git.commit"] = commit
         tags["tidemark.git_dirty"] = str(bool(_git(project_path, "status", "--porcelain"))).lower()
     return tags
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in some containers
+        return "unknown"
 
 
 def _class_name(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from tidemark.checkpoints.store import write_aside
+from tidemark.files import write_aside
 
 _FACTS, _END, _STATE, _LOCK = "run.json", "end.json", "state.json", "lock"
 
@@ -30,6 +30,11 @@ class OutboxRun:
     def run_id(self) -> str:
         """Kedro's id of the run."""
         return self.folder.name
+
+    @property
+    def exists(self) -> bool:
+        """Whether the run is still in the outbox."""
+        return (self.folder / _FACTS).exists()
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -54,7 +59,6 @@ class OutboxRun:
 
     def put(self, name: str, record: dict[str, Any]) -> None:
         """Add a record; it is whole or absent."""
-        (self.folder / "records").mkdir(exist_ok=True)
         write_aside(self.folder / "records" / f"{name}.json", json.dumps(record, default=str))
 
     def keep(self, source: Path, name: str) -> str:
@@ -90,7 +94,9 @@ class OutboxRun:
         shutil.rmtree(self.folder)
 
     def hold(self) -> bool:
-        """Take the run's lock for this process; False if a living process has it."""
+        """Take the run's lock for this process; False if a living process has it, or it is gone."""
+        if not self.folder.is_dir():
+            return False
         try:
             self._lock.acquire(timeout=0)
         except Timeout:

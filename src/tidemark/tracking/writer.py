@@ -6,20 +6,16 @@ interrupted, or met a server that was down, can be started again.
 
 from __future__ import annotations
 
-import logging
 import os
 import pickle
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
-from tidemark.tracking.outbox import Outbox, OutboxRun
+from tidemark.tracking.outbox import OutboxRun
 from tidemark.tracking.settings import TrackingSettings
-
-logger = logging.getLogger(__name__)
 
 _MAX_BATCH = 100
 _MAX_VALUE = 500
@@ -88,13 +84,15 @@ class Writer:
                     continue
                 whole = all((cell, node) in finished for node in expected["nodes"])
                 status = "FINISHED" if whole else "FAILED" if cell in failed else "KILLED"
-                self._tag(run_id, end.get("data_hash", {}).get(study), end)
+                self._tag(run_id, study, status, end)
                 self._client.set_terminated(run_id, status, _ms(end["ended"]))
-            self._tag(parent, end.get("data_hash", {}).get(study), end)
+            self._tag(parent, study, end["status"], end)
             self._client.set_terminated(parent, end["status"], _ms(end["ended"]))
 
-    def _tag(self, run_id: str, data_hash: str | None, end: Mapping[str, Any]) -> None:
-        tags = {"tidemark.data_hash": data_hash, "tidemark.error": end.get("error")}
+    def _tag(self, run_id: str, study: str, status: str, end: Mapping[str, Any]) -> None:
+        tags = {"tidemark.data_hash": end.get("data_hash", {}).get(study)}
+        if status != "FINISHED":
+            tags["tidemark.error"] = end.get("error")
         self._log(run_id, tags={key: value for key, value in tags.items() if value})
 
     def _ensure_parent(
@@ -106,8 +104,8 @@ class Writer:
             state["runs"][study] = self._create(
                 study, f"{study} {run.run_id}", facts["started"], tags, run.run_id
             )
-            run.save_state(state)
             self._log(state["runs"][study], params=about["params"])
+            run.save_state(state)
         parent: str = state["runs"][study]
         return parent
 
@@ -134,8 +132,8 @@ class Writer:
                 "tidemark.model": model,
             }
             state["runs"][key] = self._create(study, cell, record["started"], tags, run.run_id)
-            run.save_state(state)
             self._log(state["runs"][key], params=facts["studies"][study]["cells"][cell]["params"])
+            run.save_state(state)
         child: str = state["runs"][key]
         return child
 
@@ -206,12 +204,7 @@ class Writer:
             Schema([ColSpec("double")]),
         )
         content = run.file(about["file"]).read_bytes()
-        logged = self._client.create_logged_model(
-            self._experiment(record["study"]),
-            name=record["cell"].replace(".", "_"),
-            source_run_id=run_id,
-            params={key: str(value) for key, value in record["params"].items()},
-        )
+        logged = self._find_or_create_model(run_id, record)
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "model")
             mlflow.sklearn.save_model(
@@ -223,7 +216,23 @@ class Writer:
             )
             self._client.log_model_artifacts(logged.model_id, path)
         self._client.finalize_logged_model(logged.model_id, "READY")
-        self._client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+        if not self._client.get_run(run_id).outputs.model_outputs:
+            self._client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+
+    def _find_or_create_model(self, run_id: str, record: Mapping[str, Any]) -> Any:
+        """Find the model that an interrupted writer has left of a run, or create it."""
+        experiment = self._experiment(record["study"])
+        left = self._client.search_logged_models(
+            [experiment], filter_string=f"source_run_id = '{run_id}'", max_results=1
+        )
+        if left:
+            return left[0]
+        return self._client.create_logged_model(
+            experiment,
+            name=record["cell"].replace(".", "_"),
+            source_run_id=run_id,
+            params={key: str(value) for key, value in record["params"].items()},
+        )
 
     def _log(
         self,
@@ -245,43 +254,6 @@ class Writer:
         }
         for batch in _batches(entities):
             self._client.log_batch(run_id, **batch, synchronous=True)
-
-
-def sync_outbox(outbox: Outbox, settings: TrackingSettings, current: str | None = None) -> int:
-    """Send every run that waits, and close as KILLED those whose process has died.
-
-    Parameters
-    ----------
-    outbox : Outbox
-        Where runs wait.
-    settings : TrackingSettings
-        The store that they go to.
-    current : str, optional
-        The id of this process's own run, whose lock it holds already.
-
-    Returns
-    -------
-    int
-        Runs that are complete in MLflow now.
-    """
-    writer, done = Writer(settings), 0
-    for run in list(outbox.waiting()):
-        own = run.run_id == current
-        if not own and not run.hold():
-            logger.info("run %s is still going on; its records stay", run.run_id)
-            continue
-        try:
-            if not own and run.end is None:
-                run.close("KILLED", datetime.now(UTC).isoformat(), "its process died")
-                logger.warning("run %s had died; it is closed as KILLED", run.run_id)
-            done += run.end is not None
-            started = time.perf_counter()
-            writer.send(run)
-            logger.debug("sent %s in %.2f s", run.run_id, time.perf_counter() - started)
-        finally:
-            if not own:
-                run.release()
-    return done
 
 
 def _batches(entities: dict[str, list[Any]]) -> Iterator[dict[str, list[Any]]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, model_validator
 
 from tidemark.config import Strict
-from tidemark.domain.estimators import EstimatorName
+from tidemark.domain.estimators import GRID_NAMES, EstimatorName
 
 
 class ModelParams(Strict):
@@ -16,13 +16,17 @@ class ModelParams(Strict):
     estimator: EstimatorName
     grid: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
 
-    @field_validator("grid")
-    @classmethod
-    def _values_to_try(cls, grid: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
-        for name, values in grid.items():
+    @model_validator(mode="after")
+    def _grid_fits_the_estimator(self) -> Self:
+        known = GRID_NAMES[self.estimator]
+        for name, values in self.grid.items():
+            if name not in known:
+                raise ValueError(
+                    f"{self.estimator} has no '{name}' to vary; it has {sorted(known) or 'none'}"
+                )
             if not values:
                 raise ValueError(f"'{name}' has no value to try")
-        return grid
+        return self
 
 
 class TrainParams(Strict):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tidemark.config import Strict
 
@@ -21,7 +21,13 @@ class FeatureParams(Strict):
     @property
     def longest(self) -> int:
         """Sessions that the longest look-back covers, the decision's own among them."""
-        return max(*self.lags, *self.windows, *self.exogenous_lags)
+        return max([*self.lags, *self.windows, *self.exogenous_lags])
+
+    @model_validator(mode="after")
+    def _some_feature_is_built(self) -> Self:
+        if not self.lags and not self.windows:
+            raise ValueError("give at least one lag or window of the stock's own returns")
+        return self
 
 
 class SplitParams(Strict):
