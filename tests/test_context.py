@@ -14,7 +14,6 @@ from kedro.framework.startup import bootstrap_project
 
 from tidemark.context import TidemarkContext
 from tidemark.errors import ConfigError, UnknownName
-from tidemark.tracking.settings import TrackingSettings
 
 ROOT = Path(__file__).parents[1]
 
@@ -165,12 +164,13 @@ def test_context_valid_key_that_yaml_leaves_to_its_default_can_be_given(load: Lo
     assert catalog.load("params:scenarios.returns.median_impute.preprocess").outliers == "clip"
 
 
-def test_context_misspelt_key_of_tracking_is_refused_by_name(load: Load) -> None:
-    """Tracking that is not configured as meant stops the run before any node."""
-    context = load({"local/mlflow.yml": {"mlflow": {"requird": True}}})
+@pytest.mark.parametrize("content", [{"mlflow": {"requird": True}}, {"mlfow": {"required": True}}])
+def test_context_misspelt_key_of_tracking_is_refused_by_name(load: Load, content: Files) -> None:
+    """Tracking that is not configured as meant stops the run before anything is written."""
+    context = load({"local/mlflow.yml": content})
 
-    with pytest.raises(ValueError, match="requird"):
-        TrackingSettings.resolve(context.run_info.mlflow, context.project_path)
+    with pytest.raises(ConfigError, match=r"requird|mlfow"):
+        _ = context.catalog
 
 
 def test_context_data_root_below_home_is_one_place(load: Load) -> None:

@@ -137,7 +137,7 @@ def _check_scenario(name: str, config: ScenarioConfig) -> None:
 
 def expand_path(path: str | None) -> str | None:
     """Resolve a leading tilde, so that datasets and checkpoints mean the same folder."""
-    return None if path is None else str(Path(path).expanduser())
+    return None if path is None else str(Path(str(path)).expanduser())
 
 
 def companion_file(prices_file: str, exogenous_file: str) -> str | None:

@@ -34,6 +34,7 @@ from tidemark.pipelines.data_engineering.returns.params import (
 from tidemark.pipelines.feature_engineering.returns.params import FeatureParams, SplitParams
 from tidemark.pipelines.modelling.params import EvaluationParams, ModelParams, TrainParams
 from tidemark.pipelines.reporting.params import ReportParams
+from tidemark.tracking.settings import TrackingSettings
 
 
 class ReturnsParams(Strict):
@@ -62,6 +63,12 @@ class Globals(Strict):
     prices_file: str
     exogenous_file: str
     as_of: str
+
+
+class TrackingFile(Strict):
+    """What ``mlflow.yml`` may hold."""
+
+    mlflow: TrackingSettings
 
 
 class Parameters(Strict):
@@ -175,6 +182,7 @@ def _check_parameters(loader: Any, runtime: Mapping[str, Any]) -> None:
     """Refuse names that do not exist, before Kedro silently falls back to defaults."""
     try:
         Globals.model_validate(loader["globals"])
+        TrackingFile.model_validate(loader["mlflow"])
         if runtime:
             plain = OmegaConfigLoader(
                 conf_source=loader.conf_source, env=loader.env, **settings.CONFIG_LOADER_ARGS

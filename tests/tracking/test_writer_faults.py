@@ -22,17 +22,8 @@ Fill = Callable[..., OutboxRun]
 Read = Callable[[TrackingSettings], dict[str, dict[str, Any]]]
 
 RUN_ID = "2019-01-03T10.00.00.000Z"
-CALLS = [
-    "create_experiment",
-    "create_run",
-    "log_batch",
-    "log_artifacts",
-    "create_logged_model",
-    "log_model_artifacts",
-    "finalize_logged_model",
-    "log_outputs",
-    "set_terminated",
-]
+CALLS = ["create_experiment", "create_run", "log_batch", "log_artifacts", "set_terminated"]
+CALLS += ["create_logged_model", "log_model_artifacts", "finalize_logged_model", "log_outputs"]
 
 
 class Interrupted(Exception):
@@ -162,7 +153,6 @@ def test_sync_with_one_damaged_run_still_sends_the_others(
     facts: dict[str, Any],
     put: Callable[..., None],
     store: TrackingSettings,
-    runs_of: Read,
     damage: str,
 ) -> None:
     """An older run that can never be sent does not hold back the newer ones for good."""
@@ -178,7 +168,10 @@ def test_sync_with_one_damaged_run_still_sends_the_others(
     with contextlib.suppress(Exception):
         sync_outbox(outbox, store)
 
-    assert f"returns {RUN_ID}" in runs_of(store)
+    client = MlflowClient(store.tracking_uri)
+    experiment = client.get_experiment_by_name("returns")
+    sent = {run.info.run_name for run in client.search_runs([experiment.experiment_id])}
+    assert f"returns {RUN_ID}" in sent
     assert [run.run_id for run in outbox.waiting()] == ["2019-01-01T10.00.00.000Z"]
 
 

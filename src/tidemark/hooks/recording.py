@@ -66,6 +66,7 @@ class RecordingHooks:
 
     def __init__(self) -> None:
         self._in_flight: dict[str, _InFlight] = {}
+        self._loading: dict[str, Node] = {}
         self._main: _MainRun | None = None
         self._lock = threading.Lock()
         self._stopped = False
@@ -101,8 +102,12 @@ class RecordingHooks:
         self.close_run("FINISHED")
 
     @hook_impl
-    def on_pipeline_error(self, error: Exception) -> None:
+    def on_pipeline_error(
+        self, error: Exception, run_params: dict[str, Any], catalog: CatalogProtocol[Any, Any]
+    ) -> None:
         """Close the run as failed, with the nodes that this process had not finished."""
+        for node in list(self._loading.values()):  # an input could not be loaded
+            self.before_node_run(node, catalog, {}, run_params["run_id"])
         for name in list(self._in_flight):
             self._finish(name, error)
         self.close_run("FAILED", f"{type(error).__name__}: {error}")
@@ -136,10 +141,16 @@ class RecordingHooks:
         self._main = None
 
     @hook_impl
+    def before_dataset_loaded(self, node: Node) -> None:
+        """Note that a node has begun to load what it needs."""
+        self._loading[node.name] = node
+
+    @hook_impl
     def before_node_run(
         self, node: Node, catalog: CatalogProtocol[Any, Any], inputs: dict[str, Any], run_id: str
     ) -> None:
         """Take back the node's ``.ok`` and begin its record."""
+        self._loading.pop(node.name, None)
         if self._stopped:
             raise KeyboardInterrupt
         info = _info(catalog)

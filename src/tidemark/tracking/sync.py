@@ -15,6 +15,9 @@ from tidemark.tracking.writer import Writer
 
 logger = logging.getLogger(__name__)
 
+# What a damaged record or a missing copy raises; anything else says that the store is at fault.
+_DAMAGED = (ValueError, KeyError, TypeError, FileNotFoundError, pickle.UnpicklingError)
+
 
 def sync_outbox(outbox: Outbox, settings: TrackingSettings, current: str | None = None) -> int:
     """Send every run that waits, and close as KILLED those whose process has died.
@@ -52,7 +55,7 @@ def sync_outbox(outbox: Outbox, settings: TrackingSettings, current: str | None 
             ended = run.end is not None
             writer.send(run)
             done += ended
-        except (ValueError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        except _DAMAGED as error:
             logger.warning("run %s cannot be read and stays in the outbox: %s", run.run_id, error)
         finally:
             if not own:

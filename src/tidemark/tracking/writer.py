@@ -164,11 +164,13 @@ class Writer:
     def _experiment(self, study: str) -> str:
         if study not in self._experiments:
             found = self._client.get_experiment_by_name(study)
-            self._experiments[study] = (
-                found.experiment_id
-                if found
-                else self._client.create_experiment(study, self._settings.artifact_location)
-            )
+            if found is None:
+                place = self._settings.artifact_location
+                self._experiments[study] = self._client.create_experiment(study, place)
+            else:
+                if found.lifecycle_stage == "deleted":  # its name cannot be given again
+                    self._client.restore_experiment(found.experiment_id)
+                self._experiments[study] = found.experiment_id
         return self._experiments[study]
 
     def _log_record(self, run: OutboxRun, run_id: str, record: Mapping[str, Any]) -> None:
