@@ -110,6 +110,10 @@ def _run(options: dict[str, Any]) -> int:
     logs.configure_terminal(_project())
     started = time.perf_counter()
     chosen = [options["pipeline"]] if options["pipeline"] else sorted(set(options["pipelines"]))
+    start = os.environ.get("KEDRO_MP_CONTEXT")
+    if start in multiprocessing.get_all_start_methods():
+        # Kedro asks for the global method when it decides whether a worker must be configured.
+        multiprocessing.set_start_method(start, force=True)
     interrupt = _interruptor()
     previous = [signal.signal(one, interrupt) for one in (signal.SIGINT, signal.SIGTERM)]
     try:
@@ -134,7 +138,12 @@ def _run(options: dict[str, Any]) -> int:
             )
     except KeyboardInterrupt:
         click.secho("Interrupted.", err=True, fg="red")
-        hooks.close_run("KILLED", "interrupted")
+        for one in (signal.SIGINT, signal.SIGTERM):  # impatience must not leave a run open
+            signal.signal(one, signal.SIG_IGN)
+        try:
+            hooks.close_run("KILLED", "interrupted")
+        except errors.TrackingError as error:
+            click.secho(str(error), err=True, fg="red")
         return errors.EXIT_INTERRUPTED
     except Exception as error:
         return _explain(error)
@@ -191,7 +200,8 @@ def _explain(error: Exception) -> int:
         return errors.EXIT_ERROR
     if isinstance(error, DataValidationError):
         click.secho(str(error), err=True, fg="red")
-        return errors.EXIT_REFUSED
+        refused = "_data." in (error.dataset_name or "")
+        return errors.EXIT_REFUSED if refused else errors.EXIT_ERROR
     logger.debug("the run failed", exc_info=error)
     click.secho(f"{type(error).__name__}: {error}", err=True, fg="red")
     log = logs.pipeline_log()
@@ -252,10 +262,12 @@ def sync(env: str | None, data_root: str | None) -> None:
     except Exception as error:
         _fail(
             errors.TrackingError(
-                f"MLflow at {tracked.tracking_uri} cannot be reached: {error}\n"
+                f"MLflow at {errors.mask(tracked.tracking_uri)} cannot be reached: "
+                f"{errors.mask(str(error))}\n"
                 f"{waiting} runs wait in {info.data_root / 'outbox'}; nothing is lost."
             )
         )
-    click.echo(
-        f"{done} of {waiting} waiting runs are complete in MLflow at {tracked.tracking_uri}."
-    )
+    store = errors.mask(tracked.tracking_uri)
+    click.echo(f"{done} of {waiting} waiting runs are complete in MLflow at {store}.")
+    if done < waiting:
+        click.get_current_context().exit(errors.EXIT_ERROR)

@@ -6,14 +6,14 @@ import os
 from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Annotated, Any, Self, cast
 
 from kedro.config import OmegaConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.project import settings
 from kedro.framework.session import KedroSession
 from kedro.utils import find_kedro_project
-from pydantic import ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from tidemark.config import (
     RUN_INFO,
@@ -59,9 +59,9 @@ class ReturnsParams(Strict):
 class Globals(Strict):
     """What ``globals.yml`` may name."""
 
-    data_root: str
-    prices_file: str
-    exogenous_file: str
+    data_root: Annotated[str, Field(min_length=1)]
+    prices_file: Annotated[str, Field(min_length=1)]
+    exogenous_file: Annotated[str, Field(min_length=1)]
     as_of: str
 
 
@@ -189,6 +189,10 @@ def _check_parameters(loader: Any, runtime: Mapping[str, Any]) -> None:
             )
             _check_runtime(_spell_out(plain["parameters"]), runtime)
         tree = loader["parameters"]
+        given = {key: value for key, value in runtime.items() if key in Globals.model_fields}
+        merged = Globals.model_validate({**loader["globals"], **given})
+        if "as_of" in tree and tree["as_of"] != merged.as_of:
+            raise ValueError("as_of belongs in globals.yml or --params: there is one clock")
         # Kedro adds runtime parameters to the tree, those of the globals among them.
         extra = set(Globals.model_fields) - set(Parameters.model_fields)
         _spell_out({key: value for key, value in tree.items() if key not in extra})

@@ -12,6 +12,7 @@ TidemarkError
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Self
 
@@ -89,6 +90,17 @@ class ModelError(TidemarkError):
 
 class TrackingError(TidemarkError):
     """MLflow is required and could not be reached."""
+
+
+def mask(text: str) -> str:
+    """Hide the user and password of every address in a text.
+
+    Examples
+    --------
+    >>> mask("no answer from http://bob:secret@host:5000/api")
+    'no answer from http://***@host:5000/api'
+    """
+    return re.sub(r"://[^/@\s]+@", "://***@", text)
 
 
 def describe_examples(values: Iterable[object], limit: int = MAX_EXAMPLES) -> str:

@@ -26,6 +26,8 @@ RULES = {
     "non_positive_price": Rule("quarantine"),
     "no_rows": Rule("refuse"),
     "missing_values": Rule("refuse", 0.25),
+    "missing_cells": Rule("refuse", 0.2),
+    "thin_sessions": Rule("warn"),
     "quarantined_share": Rule("refuse", 0.5),
     "old_data": Rule("warn", 7),
     "stale_data": Rule("refuse", 400),
@@ -66,7 +68,20 @@ def repeat_first(close: float | None = None) -> Spoil:
     )
 
 
+def panel_of(**dates: str) -> Spoil:
+    """Replace the table by one price for each ticker on each of its days of January 2019."""
+    return lambda _: pd.DataFrame(
+        [
+            {"date": f"2019-01-{day}", "ticker": ticker, "close": 10.0}
+            for ticker, days in dates.items()
+            for day in days.split()
+        ]
+    )
+
+
 FAULTS: dict[str, tuple[Spoil, float]] = {
+    "missing_cells": (panel_of(A="01 02 03", B="01 03", C="01 03"), 2 / 9),
+    "thin_sessions": (panel_of(A="01 02 03", B="01 03", C="01 03"), 1),
     "required_columns": (lambda raw: raw.drop(columns="close"), 1),
     "unknown_columns": (lambda raw: raw.assign(colour="red", size=3), 2),
     "schema_hash": (put("close", "a", "b", "c"), 1),

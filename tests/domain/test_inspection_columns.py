@@ -13,6 +13,7 @@ ACCEPTED = "bcd1f3b25af2eab4"
 CHECKS = ("required_columns", "unknown_columns", "schema_hash", "unreadable_values", "missing_key")
 CHECKS += ("repeated_rows", "contradictory_rows", "dates_after_as_of", "non_positive_price")
 CHECKS += ("no_rows", "missing_values", "quarantined_share", "old_data", "stale_data")
+CHECKS += ("missing_cells", "thin_sessions")
 RULES = {check: Rule("refuse") for check in CHECKS} | {
     "unreadable_values": Rule("quarantine"),
     "unknown_columns": Rule("warn"),
@@ -71,7 +72,7 @@ def test_inspection_column_order_does_not_matter() -> None:
     assert list(found.candidate) == ["date", "ticker", "close"]
 
 
-@pytest.mark.parametrize("column", ["open", "high", "low", "volume", "adj_close"])
+@pytest.mark.parametrize("column", ["open", "high", "low", "volume"])
 def test_inspection_optional_column_leaves_the_schema_hash_unchanged(column: str) -> None:
     """Optional columns may come and go, blanks and all, and are passed on."""
     found = inspect_prices(good_prices().assign(**{column: ["1.5", 2, None, ""]}))
@@ -79,6 +80,14 @@ def test_inspection_optional_column_leaves_the_schema_hash_unchanged(column: str
     assert found.schema_hash == ACCEPTED
     assert found.candidate[column].dropna().to_list() == [1.5, 2.0]
     assert found.null_rates[column] == 0.5
+
+
+def test_inspection_adjusted_closes_that_are_missing_count_as_missing_values() -> None:
+    """Returns come from adjusted closes where they are given, so their blanks are what counts."""
+    found = inspect_prices(good_prices().assign(adj_close=["1.5", 2, None, ""], close=None))
+    assert found.schema_hash == ACCEPTED
+    assert "have no adj_close" in messages(found)["missing_values"]
+    assert next(one.measure for one in found.findings if one.check == "missing_values") == 0.5
 
 
 def test_inspection_optional_column_without_any_value_is_accepted() -> None:

@@ -15,6 +15,7 @@ from tidemark.domain.inspection import PRICES, Inspection, Rule, inspect_table
 QUARANTINED = ("unreadable_values", "missing_key", "repeated_rows", "non_positive_price")
 REFUSED = ("required_columns", "schema_hash", "contradictory_rows", "dates_after_as_of", "no_rows")
 REFUSED += ("missing_values", "quarantined_share", "old_data", "stale_data", "unknown_columns")
+REFUSED += ("missing_cells", "thin_sessions")
 RULES = {check: Rule("refuse", 0.9) for check in REFUSED} | {
     check: Rule("quarantine") for check in QUARANTINED
 }

@@ -14,6 +14,7 @@ from tidemark.domain.inspection import PRICES, Inspection, Rule, inspect_table
 CHECKS = ("required_columns", "unknown_columns", "schema_hash", "unreadable_values", "missing_key")
 CHECKS += ("repeated_rows", "contradictory_rows", "dates_after_as_of", "non_positive_price")
 CHECKS += ("no_rows", "missing_values", "quarantined_share", "old_data", "stale_data")
+CHECKS += ("missing_cells", "thin_sessions")
 QUARANTINED = ("unreadable_values", "missing_key")
 RULES = {check: Rule("quarantine" if check in QUARANTINED else "refuse", 0.99) for check in CHECKS}
 

@@ -23,6 +23,8 @@ class TableFileDataset(AbstractDataset[Any, Any]):
         Path of the file; its ending says the format. None stands for a table without rows.
     columns : list of str
         The columns of the table without rows.
+    text_columns : list of str, optional
+        Columns of a CSV file that are texts, not to be taken for numbers or blanks.
     metadata : dict, optional
         For other tools; not read here.
     """
@@ -31,10 +33,12 @@ class TableFileDataset(AbstractDataset[Any, Any]):
         self,
         filepath: str | None,
         columns: list[str] | None = None,
+        text_columns: list[str] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._filepath = Path(filepath) if filepath else None
         self._columns = columns or []
+        self._text_columns = text_columns or []
         self.metadata = metadata
 
     def load(self) -> pd.DataFrame:
@@ -59,7 +63,9 @@ class TableFileDataset(AbstractDataset[Any, Any]):
         try:
             if path.suffix == ".parquet":
                 return pd.read_parquet(path)
-            return pd.read_csv(path, low_memory=False)
+            # A ticker such as NA or 0700 is a text, whatever it looks like.
+            texts = {column: str for column in self._text_columns}
+            return pd.read_csv(path, low_memory=False, converters=texts)
         except (ValueError, OSError, EOFError, zlib.error) as error:
             raise DatasetError(f"'{path}' cannot be read as {path.suffix}: {error}") from error
 

@@ -16,25 +16,15 @@ import numpy as np
 import pandas as pd
 
 from tidemark.domain.layouts import PRICES, SERIES, Layout
-from tidemark.domain.row_checks import check_rows, name_rows
-from tidemark.domain.rules import Action, Rule
+from tidemark.domain.row_checks import check_rows
+from tidemark.domain.rules import Rule
+from tidemark.domain.table_checks import Finding, Findings, check_table
 from tidemark.errors import describe_examples
 
 __all__ = ["PRICES", "SERIES", "Finding", "Inspection", "Layout", "Rule", "inspect_table"]
 
 # What fits into nanoseconds, and is no placeholder for "never".
 _KNOWN_DATES = ("1700-01-01", "2200-01-01")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check has found."""
-
-    check: str
-    action: Action
-    measure: float
-    bound: float
-    message: str
 
 
 @dataclass
@@ -46,6 +36,7 @@ class Inspection:
     schema_hash: str
     null_rates: dict[str, float]
     findings: list[Finding] = field(default_factory=list)
+    checks: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def refusals(self) -> list[Finding]:
@@ -99,7 +90,7 @@ def inspect_table(
     raw = raw.reset_index(drop=True)
     missing = [column for column in layout.required if column not in raw]
     unknown = [str(column) for column in raw if column not in layout.columns]
-    found = _Findings(layout, rules)
+    found = Findings(layout, rules)
     twice = [column for column in layout.columns if list(raw.columns).count(column) > 1]
     found.add(
         "required_columns",
@@ -121,7 +112,7 @@ def inspect_table(
         observed = hash_schema({str(column): "present" for column in raw})
         found.add("schema_hash", 1.0, _schema_message(observed, accepted_schema, []))
         empty = pd.DataFrame({column: [] for column in layout.required})
-        return Inspection(empty, _no_quarantine(), observed, {}, found.findings)
+        return Inspection(empty, _no_quarantine(), observed, {}, found.findings, found.checks)
 
     parsed, unreadable = _parse(raw, layout)
     types: dict[str, str] = {}
@@ -145,32 +136,15 @@ def inspect_table(
             reasons[bad & (reasons == "")] = check
     leaving = reasons != ""
     kept = parsed[~leaving]
-    _table_checks(found, kept, leaving, layout, as_of)
+    check_table(found, kept, leaving, layout, as_of)
     return Inspection(
         candidate=kept.sort_values(list(layout.key), ignore_index=True),
         quarantine=_quarantine(raw, reasons[leaving], layout.name),
         schema_hash=observed,
         null_rates=_null_rates(kept),
         findings=found.findings,
+        checks=found.checks,
     )
-
-
-class _Findings:
-    """Collect findings; each check is looked up in the table of rules."""
-
-    def __init__(self, layout: Layout, rules: Mapping[str, Rule]) -> None:
-        self.layout = layout
-        self.rules = rules
-        self.findings: list[Finding] = []
-
-    def add(self, check: str, measure: float, message: str) -> Action | None:
-        """Note a finding if the measure exceeds the rule's bound; return its action."""
-        rule = self.rules[check]
-        if not measure > rule.bound:
-            return None
-        text = f"{self.layout.name}: {message} ({check})."
-        self.findings.append(Finding(check, rule.action, float(measure), rule.bound, text))
-        return rule.action
 
 
 def _parse(raw: pd.DataFrame, layout: Layout) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -216,44 +190,6 @@ def _read_dates(values: pd.Series) -> pd.Series:
 def _null_rates(table: pd.DataFrame) -> dict[str, float]:
     rates = table.isna().mean() if len(table) else pd.Series(dtype="float64")
     return {str(column): float(rate) for column, rate in rates.items()}
-
-
-def _table_checks(
-    found: _Findings,
-    kept: pd.DataFrame,
-    leaving: pd.Series,
-    layout: Layout,
-    as_of: pd.Timestamp,
-) -> None:
-    date, _ = layout.key
-    share = float(leaving.mean()) if len(leaving) else 0.0
-    found.add(
-        "quarantined_share",
-        share,
-        f"{int(leaving.sum())} of {len(leaving)} rows ({share:.1%}) would be quarantined, more "
-        f"than {found.rules['quarantined_share'].bound:.1%} allowed. Look at the source",
-    )
-    if kept.empty:
-        found.add("no_rows", 1.0, "no usable row is left. Give a file with data")
-        return
-    blank = kept[layout.level].isna()
-    found.add(
-        "missing_values",
-        float(blank.mean()),
-        f"{int(blank.sum())} of {len(kept)} rows ({blank.mean():.1%}) have no {layout.level}, "
-        f"more than {found.rules['missing_values'].bound:.1%} allowed: "
-        f"{name_rows(kept, blank, layout)}. Look at the source",
-    )
-    last = kept[date].max()
-    age = float((as_of.date() - last.date()).days)
-    for check in ("stale_data", "old_data"):
-        found.add(
-            check,
-            age,
-            f"the last date, {last:%Y-%m-%d}, is {age:.0f} days before the as-of "
-            f"date {as_of:%Y-%m-%d}; {found.rules[check].bound:.0f} are allowed. Fetch newer "
-            f"data, or move the as-of date with --params as_of={last:%Y-%m-%d}",
-        )
 
 
 def _schema_message(observed: str, accepted: str, strange: list[str]) -> str:

@@ -71,7 +71,7 @@ def check_rows(
         "contradictory_rows",
         clash,
         f"{int(clash.sum())} rows give different values for one {date} and {name}: "
-        f"{name_rows(parsed, clash, layout, layout.level)}. Keep one of each",
+        f"{name_rows(parsed, clash, layout, layout.level_of(parsed))}. Keep one of each",
     )
 
     late = parsed[date] > as_of

@@ -19,6 +19,7 @@ class Prices(pa.DataFrameModel):  # type: ignore[misc]  # pandera is untyped her
     date: Series[pa.DateTime] = pa.Field(nullable=False)
     ticker: Series[str] = pa.Field(nullable=False)
     close: Series[float] = pa.Field(gt=0, lt=_INFINITY, nullable=True)
+    adj_close: Series[float] | None = pa.Field(gt=0, lt=_INFINITY, nullable=True)
 
     class Config:
         """Options of the model."""

@@ -29,7 +29,8 @@ from tidemark.checkpoints.recorder import NodeRecorder
 from tidemark.checkpoints.store import CheckpointStore, NodeRecord
 from tidemark.config import RUN_INFO, RunInfo
 from tidemark.context import TidemarkContext, remember
-from tidemark.errors import TrackingError
+from tidemark.errors import TrackingError, mask
+from tidemark.processes import die_with_parent
 from tidemark.tracking.outbox import Outbox, OutboxRun
 from tidemark.tracking.records import TrackingRecord, track_kind
 from tidemark.tracking.settings import TrackingSettings
@@ -86,6 +87,7 @@ class RecordingHooks:
     ) -> None:
         """Open the run's log and its place in the outbox, and its parent runs in MLflow."""
         info = _info(catalog)
+        self._stopped = False
         logs.open_pipeline_log(info.data_root / "logs")
         self._main = _MainRun(info, catalog, {}, len(pipeline.nodes), None)
         if info.mlflow["enabled"]:
@@ -94,7 +96,13 @@ class RecordingHooks:
             facts = describe_run(run_params, pipeline, catalog, info)
             self._main.studies = facts["studies"]
             self._main.outbox = Outbox(info.data_root / "outbox").open(run_params["run_id"], facts)
-            self._sync()
+            try:
+                self._sync()
+            except TrackingError as error:  # Kedro calls no hook for an error in this one
+                self._main.outbox.close("FAILED", _now(), str(error))
+                self._main.outbox.release()
+                self._main = None
+                raise
 
     @hook_impl
     def after_pipeline_run(self) -> None:
@@ -128,12 +136,11 @@ class RecordingHooks:
         if main.outbox is not None:
             from tidemark.tracking.facts import hash_data
 
-            main.outbox.close(
-                status,
-                datetime.now(UTC).isoformat(timespec="milliseconds"),
-                error,
-                hash_data(main.catalog, main.studies),
-            )
+            if status == "FAILED":
+                main.outbox.fail_started(error, _now())
+            store = CheckpointStore(main.info.data_root / "checkpoints")
+            accepted = [name for name in main.studies if store.is_finished(f"{name}_data.accept")]
+            main.outbox.close(status, _now(), error, hash_data(main.catalog, accepted))
             try:
                 self._sync()
             finally:
@@ -154,12 +161,16 @@ class RecordingHooks:
         if self._stopped:
             raise KeyboardInterrupt
         info = _info(catalog)
+        die_with_parent(info.main_pid)
         folder = info.data_root / "logs"
         logs.open_pipeline_log(folder)
         CheckpointStore(info.data_root / "checkpoints").clear(node.name)
         task_log = logs.open_task_log(folder, task_name(node))
         outbox = Outbox(info.data_root / "outbox").find(run_id) if info.mlflow["enabled"] else None
         recorder = NodeRecorder(node, catalog, inputs, run_id)
+        if outbox is not None:
+            study, cell = info.study_of(node.namespace), info.cell_of(node.namespace)
+            outbox.start(node.name, TrackingRecord().to_dict(recorder.record, cell, study))
         with self._lock:
             self._in_flight[node.name] = _InFlight(
                 recorder, TrackingRecord(), info, outbox, task_log
@@ -243,8 +254,8 @@ class RecordingHooks:
             sync_outbox(Outbox(main.info.data_root / "outbox"), settings, main.outbox.run_id)
         except Exception as error:
             message = (
-                f"MLflow at {settings.tracking_uri} cannot be reached ({_brief(error)}). The run's "
-                f"records wait in {main.info.data_root / 'outbox'}; send them with "
+                f"MLflow at {mask(settings.tracking_uri)} cannot be reached ({_brief(error)}). "
+                f"The run's records wait in {main.info.data_root / 'outbox'}; send them with "
                 f"'kedro tracking sync'."
             )
             if settings.required:
@@ -271,7 +282,11 @@ def _info(catalog: CatalogProtocol[Any, Any]) -> RunInfo:
     return info
 
 
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
 def _brief(error: BaseException) -> str:
     """Shorten an error to its kind and the beginning of its first line."""
-    text = (str(error).splitlines() or [""])[0]
+    text = mask((str(error).splitlines() or [""])[0])
     return f"{type(error).__name__}: {text[:100]}{'...' if len(text) > 100 else ''}"

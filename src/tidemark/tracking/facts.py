@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from kedro.pipeline import Pipeline
 from tidemark.checkpoints.files import hash_path, stored_path
 from tidemark.checkpoints.recorder import plain
 from tidemark.config import Cell, RunInfo
+from tidemark.errors import mask
 from tidemark.tracking.records import flatten, track_kind
 
 _SHARED = ("as_of", "modelling", "evaluation")
@@ -48,17 +50,20 @@ def describe_run(
     }
 
 
-def hash_data(catalog: CatalogProtocol[Any, Any], studies: Mapping[str, Any]) -> dict[str, str]:
+def hash_data(catalog: CatalogProtocol[Any, Any], studies: Collection[str]) -> dict[str, str]:
     """Hash the accepted data of each study: the datasets that the catalog tracks as ``data``."""
-    hashes = {}
-    for name in catalog.keys():  # noqa: SIM118 - a catalog iterates over more than its entries
+    hashes: dict[str, list[str]] = {}
+    for name in sorted(catalog.keys()):
         study = name.partition("_data.")[0]
         if study in studies and not name.startswith("params:"):
             dataset = catalog.get(name)
             path = stored_path(dataset, saved=False)
             if track_kind(dataset) == "data" and path is not None and path.exists():
-                hashes[study] = hash_path(path)
-    return hashes
+                hashes.setdefault(study, []).append(hash_path(path))
+    return {
+        study: parts[0] if len(parts) == 1 else hashlib.sha256("".join(parts).encode()).hexdigest()
+        for study, parts in hashes.items()
+    }
 
 
 def _study_params(tree: Mapping[str, Any], study: str) -> dict[str, Any]:
@@ -91,7 +96,7 @@ def _tags(run_params: Mapping[str, Any], project_path: Path) -> dict[str, str]:
         "mlflow.source.name": "kedro run",
         "mlflow.source.type": "PROJECT",
         "tidemark.runner": _class_name(str(run_params.get("runner"))),
-        "tidemark.command": " ".join(["kedro", *sys.argv[1:]]),
+        "tidemark.command": mask(" ".join(["kedro", *sys.argv[1:]])),
     }
     if commit:
         tags["mlflow.source.git.commit"] = commit

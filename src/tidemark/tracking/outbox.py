@@ -60,6 +60,16 @@ class OutboxRun:
     def put(self, name: str, record: dict[str, Any]) -> None:
         """Add a record; it is whole or absent."""
         write_aside(self.folder / "records" / f"{name}.json", json.dumps(record, default=str))
+        (self.folder / "started" / f"{name}.json").unlink(missing_ok=True)
+
+    def start(self, name: str, record: dict[str, Any]) -> None:
+        """Note that a node has begun; `put` takes the note back."""
+        write_aside(self.folder / "started" / f"{name}.json", json.dumps(record, default=str))
+
+    def fail_started(self, error: str | None, ended: str) -> None:
+        """Turn every node that began and never ended into a failed record."""
+        for path in sorted((self.folder / "started").glob("*.json")):
+            self.put(path.stem, {**_read(path), "status": "failed", "error": error, "ended": ended})
 
     def keep(self, source: Path, name: str) -> str:
         """Copy a file, because a later run may overwrite it; return the copy's name."""
@@ -90,8 +100,10 @@ class OutboxRun:
 
     def remove(self) -> None:
         """Forget the run: MLflow has all of it."""
+        # Without its facts a run is no run any more, however far the rest of the removal gets.
+        (self.folder / _FACTS).unlink()
         self.release()
-        shutil.rmtree(self.folder)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def hold(self) -> bool:
         """Take the run's lock for this process; False if a living process has it, or it is gone."""

@@ -32,7 +32,8 @@ class TrackingSettings(Strict):
         uri = override or settings.tracking_uri
         place = settings.artifact_location
         if not uri.startswith(_SQLITE):
-            return settings.model_copy(update={"tracking_uri": uri, "artifact_location": None})
+            place = place if place and "://" in place and not override else None
+            return settings.model_copy(update={"tracking_uri": uri, "artifact_location": place})
         database = (project_path / uri.removeprefix(_SQLITE)).resolve()
         if override:
             place = (database.parent / "artifacts").as_uri()

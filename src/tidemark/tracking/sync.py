@@ -56,6 +56,8 @@ def sync_outbox(outbox: Outbox, settings: TrackingSettings, current: str | None 
             writer.send(run)
             done += ended
         except _DAMAGED as error:
+            if own:
+                raise
             logger.warning("run %s cannot be read and stays in the outbox: %s", run.run_id, error)
         finally:
             if not own:

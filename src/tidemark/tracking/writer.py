@@ -18,7 +18,7 @@ from tidemark.tracking.outbox import OutboxRun
 from tidemark.tracking.settings import TrackingSettings
 
 _MAX_BATCH = 100
-_MAX_VALUE = 500
+_MAX_VALUE = 5000  # MLflow takes 6000 characters of a parameter, 8000 of a tag
 _MODEL_LIBRARIES = ("scikit-learn", "numpy", "pandas", "scipy")
 
 
@@ -43,14 +43,15 @@ class Writer:
     def send(self, run: OutboxRun) -> None:
         """Send what is new of a run; close and forget it if it has ended."""
         facts, state, end = run.facts, run.state, run.end
+        if state.setdefault("store", self._settings.tracking_uri) != self._settings.tracking_uri:
+            state = {"runs": {}, "sent": [], "store": self._settings.tracking_uri}
         for study in facts["studies"]:
             self._ensure_parent(run, state, facts, study)
-        failed, seen = set(), set()
+        failed = set()
         for name, record in run.records():
             key = record["cell"] or record["study"]
             if key is None:
                 continue
-            seen.add((record["study"], key))
             if record["status"] == "failed":
                 failed.add(key)
             if name in state["sent"]:
@@ -83,7 +84,8 @@ class Writer:
                 if run_id is None:
                     continue
                 whole = all((cell, node) in finished for node in expected["nodes"])
-                status = "FINISHED" if whole else "FAILED" if cell in failed else "KILLED"
+                whole |= end["status"] == "FINISHED"  # a run may be asked for a part of a cell
+                status = "FAILED" if cell in failed else "FINISHED" if whole else "KILLED"
                 self._tag(run_id, study, status, end)
                 self._client.set_terminated(run_id, status, _ms(end["ended"]))
             self._tag(parent, study, end["status"], end)

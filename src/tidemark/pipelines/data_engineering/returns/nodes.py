@@ -78,7 +78,8 @@ def validate(
             if finding.action != "refuse":  # `accept` says what is refused
                 logger.warning("%s: %s", finding.action, finding.message)
     refused = bool(prices.refusals)
-    profile = {} if refused else profile_levels(prices.candidate, "ticker", "close")
+    level = PRICES.level_of(prices.candidate)
+    profile = {} if refused else profile_levels(prices.candidate, "ticker", level)
     quarantine = pd.concat([found.quarantine for found, _ in tables.values()], ignore_index=True)
     return report, profile, quarantine, prices.candidate, candidate_exogenous
 
@@ -191,5 +192,6 @@ def _report_table(found: Inspection, rows: int) -> dict[str, Any]:
         "schema_hash": found.schema_hash,
         "null_rates": found.null_rates,
         "last_date": None if found.candidate.empty else f"{found.candidate['date'].max():%Y-%m-%d}",
+        "checks": found.checks,
         "findings": [asdict(finding) for finding in found.findings],
     }

@@ -30,6 +30,8 @@ class Checks(Strict):
     dates_after_as_of: Check
     non_positive_price: Check
     missing_values: Check
+    missing_cells: Check
+    thin_sessions: Check
     no_rows: Check
     quarantined_share: Check
     stale_data: Check
