@@ -78,7 +78,7 @@ clean-all: clean ## clean, and remove every MLflow run under mlruns/
 	git clean -fdXq mlruns
 
 $(STAMP): requirements.lock pyproject.toml $(UV_STAMP)
-	$(UV) pip install --python $(BIN)/python --require-hashes -r requirements.lock
+	$(UV) pip install --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.lock
 	$(UV) pip install --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 

@@ -175,3 +175,31 @@ def _wait_for_port(port: int, seconds: float = 90) -> None:
                 return
         time.sleep(0.1)
     pytest.fail(f"nothing listens on port {port}")
+
+
+def test_run_whose_worker_cannot_save_marks_the_cell_failed(workplace: Any) -> None:
+    """A node that fails while saving, in a worker, marks its child and the parent FAILED."""
+    words = ("--pipeline", "returns", "--scenario", "mean_impute", "--model", "ridge")
+    place = workplace.data / "07_model_output/mean_impute"
+    place.mkdir(parents=True)
+    (place / "ridge").write_text("a file where a folder must be")
+    done = workplace.kedro(*words, "--runner", "ParallelRunner")
+    assert done.returncode == 1, done.stderr
+    by_name = {run.info.run_name: run for run in workplace.mlflow_runs()}
+    assert {run.info.status for run in by_name.values()} == {"FAILED"}
+    assert "mean_impute.ridge" in by_name
+    assert not (workplace.data / "checkpoints/mean_impute.ridge.evaluate.ok").exists()
+
+
+def test_run_refused_after_a_good_one_does_not_claim_its_data(
+    workplace: Any, tmp_path: Path
+) -> None:
+    """The data hash is that of data which this run accepted, or there is none."""
+    good = workplace.kedro("--pipeline", "data_engineering")
+    assert good.returncode == 0, good.stderr
+    bad = tmp_path / "bad.csv"
+    bad.write_text(workplace.prices.read_text().replace("close", "closing"))
+    assert workplace.kedro("--pipeline", "returns", prices=bad).returncode == 2
+    newest, oldest = workplace.mlflow_runs()
+    assert oldest.data.tags["tidemark.data_hash"]
+    assert "tidemark.data_hash" not in newest.data.tags
