@@ -155,5 +155,7 @@ def companion_file(prices_file: str, exogenous_file: str) -> str | None:
     if exogenous_file != "auto":
         return exogenous_file
     embedded = Path("data/01_raw/returns")
-    same = Path(os.path.normpath(prices_file)) == embedded / "prices.parquet"
+    given = Path(os.path.normpath(prices_file))
+    own = embedded / "prices.parquet"
+    same = given in (own, Path(__file__).resolve().parents[2] / own)
     return (embedded / "exogenous.parquet").as_posix() if same else None

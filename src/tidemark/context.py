@@ -198,20 +198,27 @@ def _check_parameters(loader: Any, runtime: Mapping[str, Any]) -> None:
         _spell_out({key: value for key, value in tree.items() if key not in extra})
         read_studies(tree)
     except ValidationError as error:
-        lines = [
-            f"  - {'.'.join(str(part) for part in one['loc']) or 'parameters'}: {one['msg']}"
-            for one in error.errors()
-        ]
-        raise ConfigError("Parameters cannot be used:\n" + "\n".join(lines)) from error
+        raise ConfigError(_describe(error)) from error
     except ValueError as error:
         raise ConfigError(str(error)) from error
+
+
+def _describe(error: ValidationError, prefix: str = "") -> str:
+    lines = [
+        f"  - {prefix}{'.'.join(str(part) for part in one['loc']) or 'parameters'}: {one['msg']}"
+        for one in error.errors()
+    ]
+    return "Parameters cannot be used:\n" + "\n".join(lines)
 
 
 def _spell_out(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Validate the tree and return it with every default spelt out."""
     tree = Parameters.model_validate(parameters).model_dump(mode="json")
-    for scenario in tree["scenarios"].get("returns", {}).values():
-        treatment = PreprocessParams.model_validate(scenario["preprocess"])
+    for name, scenario in tree["scenarios"].get("returns", {}).items():
+        try:
+            treatment = PreprocessParams.model_validate(scenario["preprocess"])
+        except ValidationError as error:
+            raise ConfigError(_describe(error, f"scenarios.returns.{name}.preprocess.")) from error
         scenario["preprocess"] = treatment.model_dump(mode="json")
     return tree
 
