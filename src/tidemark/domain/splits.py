@@ -45,12 +45,6 @@ class Split:
         """Return plain types, ready for JSON."""
         return {**asdict(self), "folds": [asdict(fold) for fold in self.folds]}
 
-    @classmethod
-    def from_dict(cls, stored: dict[str, Any]) -> Split:
-        """Read what `to_dict` has written."""
-        folds = tuple(Fold(**fold) for fold in stored["folds"])
-        return cls(**{**stored, "folds": folds})
-
 
 def split_by_date(
     dates: pd.DatetimeIndex,
