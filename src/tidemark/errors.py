@@ -6,6 +6,9 @@ TidemarkError
 ├── ConfigError          configuration or a command's words are wrong: status 1
 │   └── UnknownName      a pipeline, namespace, scenario, model or parameter that does not exist
 ├── ModelError           a model could not be fitted or used: status 1
+├── SourceError          a source could not be reached, or sent what cannot be read: status 1
+├── RunError             nodes failed, or another run holds the data: status 1, or that of the worst
+│   └── StaleInputs      a slice would read what is not fresh
 └── TrackingError        MLflow could not be reached although it is required: status 1
 """
 
@@ -14,7 +17,8 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
-from typing import Self
+from functools import partial
+from typing import Any, Self
 
 EXIT_SUCCESS = 0
 EXIT_ERROR = 1
@@ -86,6 +90,46 @@ class UnknownName(ConfigError):
 
 class ModelError(TidemarkError):
     """A model that could not be fitted or used."""
+
+
+class SourceError(TidemarkError):
+    """A source that could not be reached, or sent what cannot be read.
+
+    Attributes
+    ----------
+    is_transient : bool
+        Whether trying again may help.
+    retry_after_seconds : float or None
+        How long the source asks to be left alone.
+    """
+
+    def __init__(
+        self, message: str, *, is_transient: bool, retry_after_seconds: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.is_transient = is_transient
+        self.retry_after_seconds = retry_after_seconds
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the keyword arguments too: workers send errors to the main process."""
+        again = partial(
+            type(self),
+            is_transient=self.is_transient,
+            retry_after_seconds=self.retry_after_seconds,
+        )
+        return again, (str(self),)
+
+
+class RunError(TidemarkError):
+    """A run that could not be begun, or did not reach its end."""
+
+    def __init__(self, message: str, exit_status: int = EXIT_ERROR) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status
+
+
+class StaleInputs(RunError):
+    """A slice would read what is not fresh."""
 
 
 class TrackingError(TidemarkError):
