@@ -1,13 +1,16 @@
-"""Fixtures that run the project's own commands on small real data."""
+"""Fixtures: the project's own commands on small real data, and a server to fetch it from."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import ssl
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +50,13 @@ class Workplace:
         """Return the words of a kedro command."""
         return [sys.executable, "-m", "kedro", *words]
 
-    def run_words(self, *words: str, prices: Path | None = None) -> list[str]:
+    def run_words(self, *words: str, prices: Path | str | None = None) -> list[str]:
         """Return the words of ``kedro run`` on this workplace's data."""
         params = f"prices_file={prices or self.prices},data_root={self.data}"
         return self.command("run", *words, "--params", params)
 
     def kedro(
-        self, *words: str, prices: Path | None = None, **environment: str
+        self, *words: str, prices: Path | str | None = None, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run ``kedro run`` to its end."""
         return subprocess.run(
@@ -113,3 +116,88 @@ def new_workplace(
 def workplace(new_workplace: Callable[[], Workplace]) -> Workplace:
     """Make a workplace of one test's own."""
     return new_workplace()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server sends to one request.
+
+    It waits ``delay_seconds`` before its first byte and ``pause_seconds`` before each byte of
+    the body. A ``Content-Length`` among the headers takes the place of the true one.
+    """
+
+    status: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    delay_seconds: float = 0.0
+    pause_seconds: float = 0.0
+
+
+class ScriptedServer(ThreadingHTTPServer):
+    """Serve answers in their order, the last one again and again, and remember what was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.daemon_threads = False  # closing waits for them
+        self.answers: list[Answer] = []
+        self.paths: list[str] = []
+        self.headers: list[dict[str, str]] = []
+        self.stopping = threading.Event()
+        self._lock = threading.Lock()
+
+    def answer(self, **facts: Any) -> None:
+        """Add an answer; the words are those of `Answer`."""
+        self.answers.append(Answer(**facts))
+
+    def address(self, path: str, user: str = "") -> str:
+        """Write the address of a path on this server, for ``NAME:PASSWORD`` if one is given."""
+        at = f"{user}@" if user else ""
+        return f"http://{at}127.0.0.1:{self.server_port}/{path}"
+
+    def secure(self, context: ssl.SSLContext) -> None:
+        """Speak TLS from now on; a handshake that fails says nothing."""
+        self.socket = context.wrap_socket(self.socket, server_side=True)
+
+    def take(self, path: str, headers: Mapping[str, str]) -> Answer:
+        """Note a request and choose its answer."""
+        with self._lock:
+            self.paths.append(path)
+            self.headers.append(dict(headers))
+            return self.answers[min(len(self.paths), len(self.answers)) - 1]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: ScriptedServer
+
+    def do_GET(self) -> None:
+        answer = self.server.take(self.path, dict(self.headers))
+        self.server.stopping.wait(answer.delay_seconds)
+        try:
+            self.send_response(answer.status)
+            for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if not answer.pause_seconds:
+                self.wfile.write(answer.body)
+                return
+            for number in range(len(answer.body)):
+                self.server.stopping.wait(answer.pause_seconds)
+                self.wfile.write(answer.body[number : number + 1])
+        except ConnectionError:  # whoever asked has given up
+            self.close_connection = True
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: `paths` holds the requests."""
+
+
+@pytest.fixture
+def scripted_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
+    """Run a server on a free port for one test; a proxy of the environment is passed by."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with ScriptedServer() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.stopping.set()
+        server.shutdown()
+        thread.join()

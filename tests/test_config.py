@@ -131,7 +131,7 @@ def test_run_info_names_the_study_and_cell_of_a_namespace(
 ) -> None:
     """Boxes and scenarios belong to their study; only two levels make a cell."""
     info = RunInfo(
-        project_path=ROOT, data_root=ROOT, scenarios={"low": "returns"}, mlflow={}, main_pid=1
+        project_path=ROOT, data_root=ROOT, scenarios={"low": "returns"}, mlflow={}, retries={}
     )
 
     assert (info.study_of(namespace), info.cell_of(namespace)) == (study, cell)

@@ -173,6 +173,41 @@ def test_context_misspelt_key_of_tracking_is_refused_by_name(load: Load, content
         _ = context.catalog
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "named"),
+    [
+        ("retries", {"retries": {"jobs": {"train": {"atempts": 2}}}}, "atempts"),
+        (
+            "retries",
+            {"retries": {"jobs": {"fit": {"nodes": ["train"], "attempts": 1}}}},
+            "in jobs",
+        ),
+        ("retries", {"retires": {}}, "retires: Extra"),
+        ("alerts", {"alerts": {"repeat_hours": 1}}, "repeat_hours"),
+        ("alerts", {"alert": {}}, "alert: Extra"),
+    ],
+)
+def test_context_misspelt_key_of_retries_or_alerts_is_refused_by_name(
+    load: Load, file: str, content: Files, named: str
+) -> None:
+    """What is tried again, and who is told, is as it is meant or stops the run."""
+    context = load({f"local/{file}.yml": content})
+
+    with pytest.raises(ConfigError, match=named):
+        _ = context.catalog
+
+
+def test_context_retries_reach_every_process(load: Load) -> None:
+    """A run's policies, a person's own among them, travel in the catalog with its other facts."""
+    job = {"jobs": {"train": {"attempts": 7}}}
+    context = load({"local/retries.yml": {"retries": job}})
+
+    info = context.catalog.load("params:tidemark")
+
+    assert info.retries["jobs"]["train"] == {"nodes": ["train"], "attempts": 7}
+    assert info.retries["storage"]["attempts"] == 3
+
+
 def test_context_data_root_below_home_is_one_place(load: Load) -> None:
     """A tilde means the home folder to checkpoints and to datasets alike."""
     context = load(params={"data_root": "~/elsewhere"})

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from kedro.pipeline import Pipeline
 
-from tidemark import cli
+from tidemark.cli.run import select
 from tidemark.config import RunInfo, read_studies
 from tidemark.errors import ConfigError, UnknownName
 from tidemark.pipeline_registry import slice_pipelines
@@ -38,7 +38,7 @@ def pipelines() -> dict[str, Pipeline]:
 def info() -> RunInfo:
     """Know the scenarios of the project."""
     scenarios = dict.fromkeys(SCENARIOS, "returns")
-    return RunInfo(project_path=ROOT, data_root=ROOT, scenarios=scenarios, mlflow={}, main_pid=1)
+    return RunInfo(project_path=ROOT, data_root=ROOT, scenarios=scenarios, mlflow={}, retries={})
 
 
 def _scenario_nodes(scenario: str) -> set[str]:
@@ -163,13 +163,13 @@ def test_select_of_nodes_and_scenario_without_a_common_node_is_refused(
     pipelines: dict[str, Pipeline], info: RunInfo, monkeypatch: pytest.MonkeyPatch, node: str
 ) -> None:
     """Options that leave no node, or name one that does not exist, do not mean every node."""
-    monkeypatch.setattr(cli, "registered", pipelines)
+    monkeypatch.setitem(select.__globals__, "registered", pipelines)
     context = SimpleNamespace(check_parameters=lambda: None, run_info=info)
     words = ("namespace", "namespaces", "model", "tags")
     others = ("from_nodes", "to_nodes", "from_inputs", "to_outputs")
     options = {**dict.fromkeys([*words, *others], ()), "scenario": ("mean_impute",)}
-    both = cli._select(context, ["returns"], {**options, "node_names": ["mean_impute.preprocess"]})
+    both = select(context, ["returns"], {**options, "node_names": ["mean_impute.preprocess"]})
 
     assert both["node_names"] == ("mean_impute.preprocess",)
     with pytest.raises(ConfigError):
-        cli._select(context, ["returns"], {**options, "node_names": [node]})
+        select(context, ["returns"], {**options, "node_names": [node]})

@@ -7,6 +7,7 @@ one namespace for each.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,7 @@ class RunInfo(Strict):
     data_root: Path
     scenarios: dict[str, str]
     mlflow: dict[str, Any]
-    main_pid: int
+    retries: dict[str, Any]
 
     def study_of(self, namespace: str | None) -> str | None:
         """Name the study that a node's namespace belongs to."""
@@ -135,9 +136,28 @@ def _check_scenario(name: str, config: ScenarioConfig) -> None:
             raise ValueError(f"Scenario '{name}': model '{model}' is no name for a namespace.")
 
 
+def is_address(place: str) -> bool:
+    """Say whether a place is an address, ``scheme://...``, rather than a path.
+
+    Examples
+    --------
+    >>> is_address("https://example.org/prices.csv"), is_address("data/prices.csv")
+    (True, False)
+    """
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", place) is not None
+
+
 def expand_path(path: str | None) -> str | None:
-    """Resolve a leading tilde, so that datasets and checkpoints mean the same folder."""
-    return None if path is None else str(Path(str(path)).expanduser())
+    """Resolve a leading tilde, so that datasets and checkpoints mean the same folder.
+
+    Examples
+    --------
+    >>> expand_path("https://example.org/~bob//prices.csv")
+    'https://example.org/~bob//prices.csv'
+    """
+    if path is None or is_address(str(path)):
+        return path
+    return str(Path(str(path)).expanduser())
 
 
 def companion_file(prices_file: str, exogenous_file: str) -> str | None:
@@ -148,6 +168,8 @@ def companion_file(prices_file: str, exogenous_file: str) -> str | None:
     >>> companion_file("data/01_raw/returns/prices.parquet", "auto")
     'data/01_raw/returns/exogenous.parquet'
     >>> companion_file("mine.csv", "auto") is None
+    True
+    >>> companion_file("https://example.org/prices.parquet", "auto") is None
     True
     >>> companion_file("mine.csv", "oil.csv")
     'oil.csv'

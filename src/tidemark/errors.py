@@ -33,6 +33,7 @@ class TidemarkError(Exception):
     """Ancestor of every error that Tidemark raises on purpose."""
 
     exit_status = EXIT_ERROR
+    is_alarming = True  # whether somebody away from the terminal should hear of it
 
 
 class DataError(TidemarkError):
@@ -66,6 +67,8 @@ class DataRefused(DataError):
 
 class ConfigError(TidemarkError):
     """Configuration that cannot be used."""
+
+    is_alarming = False
 
 
 class UnknownName(ConfigError):
@@ -104,7 +107,11 @@ class SourceError(TidemarkError):
     """
 
     def __init__(
-        self, message: str, *, is_transient: bool, retry_after_seconds: float | None = None
+        self,
+        message: str,
+        *,
+        is_transient: bool = False,
+        retry_after_seconds: float | None = None,
     ) -> None:
         super().__init__(message)
         self.is_transient = is_transient
@@ -131,20 +138,23 @@ class RunError(TidemarkError):
 class StaleInputs(RunError):
     """A slice would read what is not fresh."""
 
+    is_alarming = False
+
 
 class TrackingError(TidemarkError):
     """MLflow is required and could not be reached."""
 
 
 def mask(text: str) -> str:
-    """Hide the user and password of every address in a text.
+    """Hide the user, password and query of every address in a text.
 
     Examples
     --------
-    >>> mask("no answer from http://bob:secret@host:5000/api")
-    'no answer from http://***@host:5000/api'
+    >>> mask("no answer from http://bob:se@cret@host:5000/api?key=1, sorry")
+    'no answer from http://***@host:5000/api?***, sorry'
     """
-    return re.sub(r"://[^/@\s]+@", "://***@", text)
+    text = re.sub(r"://[^/\s]+@", "://***@", text)
+    return re.sub(r"(://[^\s?,'\"]+)\?[^\s,'\")]*", r"\1?***", text)
 
 
 def describe_examples(values: Iterable[object], limit: int = MAX_EXAMPLES) -> str:

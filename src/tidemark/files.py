@@ -6,6 +6,14 @@ import os
 import threading
 from pathlib import Path
 
+_ASIDE = ".aside"
+
+
+def name_aside(path: Path) -> Path:
+    """Name a file beside another's place, for this thread alone, with the same ending."""
+    owner = f"{os.getpid()}-{threading.get_ident()}"
+    return path.with_name(f"{_ASIDE}-{owner}-{path.name}")
+
 
 def write_aside(path: Path, content: bytes | str) -> None:
     """Write beside a file's place, then move it there: nobody ever sees half of it.
@@ -18,10 +26,31 @@ def write_aside(path: Path, content: bytes | str) -> None:
         Text is stored as UTF-8.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    aside = name_aside(path).with_suffix(".part")  # found by no reader that goes by the ending
     try:
         aside.write_bytes(content.encode() if isinstance(content, str) else content)
         os.replace(aside, path)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
+
+
+def sweep_aside(root: Path) -> int:
+    """Remove what processes that were killed have left beside; return how many files."""
+    swept = 0
+    for path in root.rglob(f"{_ASIDE}-*"):
+        owner = path.name.removeprefix(f"{_ASIDE}-").partition("-")[0]
+        if owner.isdigit() and not _is_alive(int(owner)):
+            path.unlink(missing_ok=True)
+            swept += 1
+    return swept
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True

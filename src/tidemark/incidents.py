@@ -55,6 +55,11 @@ def collect(last_attempt: bool = True) -> Collector:
     return collector
 
 
+def current() -> Collector | None:
+    """Return what collects in this thread now, if anything does."""
+    return _current.get()
+
+
 def report(kind: Kind, message: str, **facts: Any) -> None:
     """Report an incident; it is logged as a warning, collected or not."""
     logger.warning("%s: %s", kind.replace("_", " "), message)

@@ -44,7 +44,7 @@ class _ThisThread(logging.Filter):
         return record.thread == self._thread
 
 
-def configure_terminal(project_path: Path) -> None:
+def configure_terminal(project_path: Path, is_verbose: bool = False) -> None:
     """Let the project's ``conf/logging.yml`` say what the terminal shows.
 
     Kedro finds that file from the project's root only; from a folder below it, it would fall
@@ -52,7 +52,30 @@ def configure_terminal(project_path: Path) -> None:
     """
     if "KEDRO_LOGGING_CONFIG" not in os.environ:
         text = (project_path / "conf/logging.yml").read_text(encoding="utf-8")
-        configure_logging(yaml.safe_load(text))
+        settings = yaml.safe_load(text)
+        if is_verbose:
+            for about in (*settings["loggers"].values(), *settings["handlers"].values()):
+                about["level"] = "DEBUG"
+        configure_logging(settings)
+    _Terminal.is_verbose = is_verbose
+
+
+def quieten_terminal() -> None:
+    """Let only warnings of this process reach the terminal."""
+    for handler in logging.getLogger().handlers:
+        if type(handler) is logging.StreamHandler:
+            handler.setLevel(logging.WARNING)
+
+
+def is_verbose() -> bool:
+    """Say whether the terminal shows all there is."""
+    return _Terminal.is_verbose
+
+
+class _Terminal:
+    """What the terminal of this process shows."""
+
+    is_verbose = False
 
 
 def open_pipeline_log(folder: Path) -> None:

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import sys
+import threading
+from functools import cache
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def die_with_parent(main_pid: int) -> None:
-    """Let a worker end when the main process is killed, before another run begins beside it.
+@cache
+def die_with_parent() -> None:
+    """Let a worker of a pool end when the main process is killed, before another run begins.
 
-    Does something on Linux only, and only in a direct child of the main process.
+    Two ways, because each misses a case: Linux tells a child of its parent's death, but to a
+    worker of the fork server that server is the parent, and lives as long as its workers do; and
+    a pipe to the main process closes with it, but forked workers hold each other's ends open.
     """
-    if sys.platform == "linux" and os.getpid() != main_pid == os.getppid():
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_after(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -6,9 +6,14 @@ spawned would drop ``HOOKS`` in silence.
 
 from tidemark.config import companion_file, expand_path
 from tidemark.context import TidemarkContext, TidemarkSession
+from tidemark.datasets.catalog import TidemarkCatalog
+from tidemark.loader import TidemarkConfigLoader
 
+# A class of a module, because Kedro's own is made for each session and does not pickle.
+DATA_CATALOG_CLASS = TidemarkCatalog
 CONTEXT_CLASS = TidemarkContext
 SESSION_CLASS = TidemarkSession
+CONFIG_LOADER_CLASS = TidemarkConfigLoader
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
@@ -16,8 +21,12 @@ CONFIG_LOADER_ARGS = {
     "config_patterns": {
         "parameters": ["parameters*", "parameters*/**", "**/parameters*", "scenarios*"],
         "mlflow": ["mlflow*"],
+        "retries": ["retries*"],
+        "alerts": ["alerts*"],
     },
-    "merge_strategy": {"parameters": "soft", "globals": "soft", "mlflow": "soft"},
+    "merge_strategy": {
+        name: "soft" for name in ("parameters", "globals", "mlflow", "retries", "alerts")
+    },
     "custom_resolvers": {"exogenous_for": companion_file, "expand": expand_path},
 }
 

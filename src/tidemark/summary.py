@@ -16,13 +16,29 @@ def print_summary(info: RunInfo, run_id: str, seconds: float) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    records = list(CheckpointStore(info.data_root / "checkpoints").of_run(run_id))
+    store = CheckpointStore(info.data_root / "checkpoints")
+    everything = list(store.finished())
+    records = [record for record in everything if record.run_id == run_id]
+    if not records:
+        return
     table = Table(title=f"Run {run_id}", title_justify="left", show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     table.add_row("nodes run", str(len(records)))
     table.add_row("time", f"{seconds:.1f} s")
-    for scenario, best in _best_by_scenario(records).items():
+    for record in records:
+        if record.attempts:
+            table.add_row("tried again", f"{record.node}: {len(record.attempts) + 1} tries")
+        for one in record.incidents:
+            is_named = (record.namespace or record.node) in one["message"]
+            place = "" if is_named else f"{record.node}: "
+            table.add_row(one["kind"].replace("_", " "), f"{place}{one['message']}")
+        if record.stale_inputs:
+            table.add_row("stale inputs", f"{record.node}: {', '.join(record.stale_inputs)}")
+    touched = {(record.namespace or "").partition(".")[0] for record in records}
+    for scenario, best in _best_by_scenario(everything).items():
+        if scenario not in touched:
+            continue
         low, high = best["intervals"]["rmse"]["low"], best["intervals"]["rmse"]["high"]
         table.add_row(
             f"best of {scenario}",
@@ -56,6 +72,8 @@ def _best_by_scenario(records: Sequence[NodeRecord]) -> dict[str, dict[str, Any]
     best: dict[str, dict[str, Any]] = {}
     for path in _outputs(records, "outcome"):
         outcome = json.loads(path.read_text(encoding="utf-8"))
+        if outcome["status"] == "failed":
+            continue
         held = best.get(outcome["scenario"])
         if held is None or outcome["metrics"]["rmse"] < held["metrics"]["rmse"]:
             best[outcome["scenario"]] = outcome

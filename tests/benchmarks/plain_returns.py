@@ -18,6 +18,7 @@ import yaml
 from tidemark.config import Cell
 from tidemark.domain.figures import CELL_FIGURES
 from tidemark.pipelines.data_engineering.returns import nodes as data
+from tidemark.pipelines.data_engineering.returns import treatment
 from tidemark.pipelines.data_engineering.returns.params import (
     LabelParams,
     PreprocessParams,
@@ -49,7 +50,7 @@ def main(prices_file: str, exogenous_file: str, folder: Path) -> None:
         place = folder / scenario
         place.mkdir(parents=True)
         treated = PreprocessParams.model_validate(about["preprocess"])
-        processed, others, _ = data.preprocess(prices, exogenous, treated)
+        processed, others, _ = treatment.preprocess(prices, exogenous, treated)
         table = features.featurise(
             processed, others, FeatureParams.model_validate(study["features"])
         )
@@ -60,14 +61,14 @@ def main(prices_file: str, exogenous_file: str, folder: Path) -> None:
             frame.to_parquet(place / f"{name}.parquet", index=False, compression="zstd")
         for model in about["models"]:
             chosen = ModelParams.model_validate(plan["models"]["returns"][model])
-            fitted, scores = modelling.train(train, folds, chosen, training)
-            predictions, metrics, bootstrap = modelling.evaluate(fitted, test, folds, evaluation)
             cell = Cell("returns", scenario, model)
+            fitted, scores = modelling.train(train, folds, chosen, training, cell)
+            predictions, metrics, bootstrap = modelling.evaluate(fitted, test, folds, evaluation)
             for name, figure in zip(
                 CELL_FIGURES, modelling.plot(predictions, evaluation, cell), strict=True
             ):
                 (place / model).mkdir(exist_ok=True)
-                figure.savefig(place / model / f"{name}.png", metadata={"Software": None})
+                (place / model / f"{name}.png").write_bytes(figure)
             (place / model / "model.pkl").write_bytes(pickle.dumps(fitted))
             predictions.to_parquet(place / model / "predictions.parquet", index=False)
             (place / model / "scores.json").write_text(json.dumps([scores, metrics, bootstrap]))

@@ -32,9 +32,16 @@ def record() -> NodeRecord:
         started="2019-01-03T10:00:00.000+00:00",
         ended="2019-01-03T10:00:01.500+00:00",
         seconds=1.5,
+        status="finished",
         params={"modelling": {"seed": 7}},
-        inputs=[DataRecord("median_impute.train", "/data/train.parquet", "ab" * 32, 12)],
+        inputs=[
+            DataRecord("median_impute.train", "/data/train.parquet", "ab" * 32, 12, [64, 2, 3, 4])
+        ],
         outputs=[DataRecord("median_impute.ridge.model", None, None, None)],
-        code={"module": "tidemark.pipelines.modelling.nodes", "sha256": "cd" * 32},
+        code={"tidemark.pipelines.modelling.nodes": "cd" * 32},
+        entries={"median_impute.train": {"type": "pandas.ParquetDataset"}},
         libraries={"numpy": "2.3.0"},
+        attempts=[{"number": 1, "error": "OSError: busy", "seconds_waited": 0.5}],
+        incidents=[{"kind": "fallback", "message": "a simpler model", "facts": {}}],
+        stale_inputs=["median_impute.train"],
     )

@@ -14,7 +14,8 @@ from kedro_datasets.pandas import ParquetDataset
 from kedro_datasets.partitions import PartitionedDataset
 from kedro_datasets.text import TextDataset
 
-from tidemark.checkpoints.files import hash_path, stored_path
+from tidemark.checkpoints.entries import stored_path
+from tidemark.checkpoints.files import hash_path
 from tidemark.datasets.snapshot import SnapshotDataset
 from tidemark.datasets.table_file import TableFileDataset
 

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
-import sys
-from collections.abc import Callable
+import os
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 from kedro.io import DataCatalog
 from kedro.pipeline import Node
 
-from tidemark.checkpoints.recorder import NodeRecorder, plain
+from tidemark.checkpoints.entries import Entries
+from tidemark.checkpoints.identity import Identity, identify
+from tidemark.checkpoints.recorder import NodeRecorder
 from tidemark.checkpoints.store import CheckpointStore
 from tidemark.config import Cell, Strict
+from tidemark.incidents import Collector, Incident
 
 
 class Settings(Strict):
@@ -54,27 +53,57 @@ def catalog(tmp_path: Path) -> DataCatalog:
         },
     }
     catalog = DataCatalog.from_config(config, save_version="2019-01-03T10.00.00.000Z")
+    catalog["params:features"] = Settings(lags=(1, 2))
+    catalog["params:cell"] = Cell("returns", "median_impute", "ridge")
     catalog.save("table", pd.DataFrame({"ret": [0.01, -0.02, 0.03]}))
     return catalog
 
 
 @pytest.fixture
-def recorder(node: Node, catalog: DataCatalog) -> NodeRecorder:
+def identity(node: Node, catalog: DataCatalog) -> Identity:
+    """Return the node's identity."""
+    return identify(node, Entries(catalog, None))
+
+
+@pytest.fixture
+def collector() -> Collector:
+    """Collect what the node reports."""
+    return Collector()
+
+
+@pytest.fixture
+def recorder(
+    node: Node, catalog: DataCatalog, identity: Identity, collector: Collector
+) -> NodeRecorder:
     """Return the recorder of a node that has read its inputs."""
-    inputs = {
-        "table": catalog.load("table"),
-        "params:features": Settings(lags=(1, 2)),
-        "params:cell": Cell("returns", "median_impute", "ridge"),
-    }
-    return NodeRecorder(node, catalog, inputs, "run-1")
+    recorder = NodeRecorder(node, Entries(catalog, None), identity, "run-1", collector)
+    recorder.loaded({name: catalog.load(name) for name in node.inputs})
+    return recorder
 
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def _stat(path: Path) -> list[int]:
+    found = os.stat(path)
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+
+
+def test_recorder_before_loading_has_no_inputs_and_is_started(
+    node: Node, catalog: DataCatalog, identity: Identity, tmp_path: Path
+) -> None:
+    """A node that dies while it loads leaves a record that names it, and no input or end."""
+    recorder = NodeRecorder(node, Entries(catalog, None), identity, "run-1", Collector())
+
+    record = recorder.record
+    assert (record.status, record.ended, record.seconds, record.error) == ("started", "", 0, None)
+    assert (record.inputs, record.outputs) == ([], [])
+    assert record.params == identity.params
+
+
 def test_recorder_inputs_have_path_hash_and_rows(recorder: NodeRecorder, tmp_path: Path) -> None:
-    """Each dataset that is read is recorded with its bytes' hash; parameters are none of them."""
+    """A dataset that is read is recorded with its hash and stat; parameters are none of them."""
     (record,) = recorder.record.inputs
 
     path = tmp_path / "table.parquet"
@@ -83,6 +112,7 @@ def test_recorder_inputs_have_path_hash_and_rows(recorder: NodeRecorder, tmp_pat
         "path": str(path),
         "sha256": _sha256(path),
         "rows": 3,
+        "stat": _stat(path),
     }
 
 
@@ -114,6 +144,25 @@ def test_recorder_is_complete_only_after_the_last_output(
     assert shifted.sha256 == _sha256(tmp_path / "shifted.parquet")
     saved = tmp_path / "r.json" / "2019-01-03T10.00.00.000Z" / "r.json"
     assert (report.path, report.sha256, report.rows) == (str(saved), _sha256(saved), None)
+    assert report.stat == _stat(saved)
+
+
+def test_recorder_output_in_memory_has_neither_path_nor_hash(
+    node: Node, catalog: DataCatalog, identity: Identity
+) -> None:
+    """What stays in memory is recorded by its name and its rows."""
+    catalog["shifted"] = pd.DataFrame()
+    recorder = NodeRecorder(node, Entries(catalog, None), identity, "run-1", Collector())
+    recorder.saved("shifted", pd.DataFrame({"ret": [0.5, 0.6]}))
+
+    (record,) = recorder.record.outputs
+    assert asdict(record) == {
+        "name": "shifted",
+        "path": None,
+        "sha256": None,
+        "rows": 2,
+        "stat": None,
+    }
 
 
 def test_recorder_finish_gives_a_record_that_the_store_keeps(
@@ -133,67 +182,33 @@ def test_recorder_finish_gives_a_record_that_the_store_keeps(
     assert store.read(node.name) == record
 
 
-@pytest.mark.parametrize("error", [ValueError("no rows"), KeyboardInterrupt("no rows")])
-def test_recorder_finish_with_an_error_is_failed(
-    recorder: NodeRecorder, error: BaseException
+def test_recorder_finish_with_an_error_is_failed(recorder: NodeRecorder) -> None:
+    """The words of the error are kept as they are given, however few."""
+    assert (recorder.finish("").status, recorder.record.error) == ("failed", "")
+    record = recorder.finish("KeyboardInterrupt: no rows")
+
+    assert (record.status, record.error) == ("failed", "KeyboardInterrupt: no rows")
+
+
+def test_recorder_finish_keeps_what_the_node_reported(
+    recorder: NodeRecorder, collector: Collector, node: Node, tmp_path: Path
 ) -> None:
-    """The kind of the error and its words are kept, for interrupts as well."""
-    record = recorder.finish(error)
+    """Incidents are read when the node ends, and are stored as plain values."""
+    collector.found.append(Incident("degraded", "an old file stands in", {"day": "2019-01-02"}))
+    store = CheckpointStore(tmp_path / "checkpoints")
+    store.write(recorder.finish())
 
-    assert (record.status, record.error) == ("failed", f"{type(error).__name__}: no rows")
-
-
-def test_recorder_libraries_are_those_installed(recorder: NodeRecorder) -> None:
-    """The versions that shape numbers are the installed ones."""
-    found = recorder.record.libraries
-
-    assert {"numpy", "pandas", "scikit-learn", "kedro", "tidemark"} <= found.keys()
-    assert found["numpy"] == version("numpy")
+    stored = store.read(node.name)
+    assert stored is not None
+    assert stored.incidents == [
+        {"kind": "degraded", "message": "an old file stands in", "facts": {"day": "2019-01-02"}}
+    ]
 
 
-@pytest.fixture
-def hash_of(tmp_path: Path, catalog: DataCatalog) -> Callable[[str], str]:
-    """Hash the module that a source text makes, as a node's record gives it."""
+def test_recorder_holds_the_whole_identity(recorder: NodeRecorder, identity: Identity) -> None:
+    """Code, entries and libraries are recorded as they were found; `test_identity` says how."""
+    record = recorder.record
 
-    def hash_source(source: str) -> str:
-        name = f"module_{hashlib.sha256(source.encode()).hexdigest()[:8]}"
-        path = tmp_path / f"{name}.py"
-        path.write_text(source, encoding="utf-8")
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setitem(sys.modules, name, module)
-            spec.loader.exec_module(module)
-            node = Node(module.half, "table", "shifted", name=name)
-            code: dict[str, Any] = NodeRecorder(node, catalog, {}, "run-1").record.code
-        return str(code["sha256"])
-
-    return hash_source
-
-
-def test_recorder_code_hash_ignores_layout_and_sees_the_whole_module(
-    hash_of: Callable[[str], str],
-) -> None:
-    """Comments and blank lines change nothing; a helper in the same module changes the hash."""
-    source = "HALF = 2\n\ndef half(table):\n    return table / HALF\n"
-    laid_out = "# why\nHALF = (2)\n\n\ndef half( table ):\n\n    return table/HALF  # because\n"
-
-    assert hash_of(laid_out) == hash_of(source)
-    assert hash_of(source.replace("HALF = 2", "HALF = 3")) != hash_of(source)
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (Settings(lags=(1,)), {"lags": [1], "level": 0.95}),
-        (Path("x"), "x"),
-        (None, None),
-        (False, False),
-        ([1, "a"], [1, "a"]),
-    ],
-)
-def test_plain_value_is_what_json_holds_or_text(value: object, expected: object) -> None:
-    """Models and dataclasses become dicts, what JSON knows stays, anything else becomes text."""
-    assert plain(value) == expected
+    assert (record.code, record.entries) == (identity.code, identity.entries)
+    assert (record.function, record.libraries) == (identity.function, identity.libraries)
+    assert all([record.code, record.entries, record.libraries])

@@ -52,6 +52,38 @@ def test_store_failed_record_leaves_json_and_no_ok(
     assert not store.is_finished(NODE)
 
 
+def test_store_started_record_takes_back_ok(store: CheckpointStore, record: NodeRecord) -> None:
+    """A node that begins anew looks unfinished at once, to whoever looks while it runs."""
+    store.write(record)
+    store.write(replace(record, status="started", run_id="newer"))
+
+    assert not store.is_finished(NODE)
+    found = store.find(NODE)
+    assert found.record == replace(record, status="started", run_id="newer")
+    assert (found.is_marked, found.problem, found.is_torn) == (False, None, False)
+
+
+@pytest.mark.parametrize(
+    ("status", "is_marked", "unfinished"),
+    [
+        ("finished", True, False),
+        ("finished", False, True),  # killed before its mark
+        ("started", False, True),
+        ("failed", False, True),
+    ],
+)
+def test_store_found_names_the_run_that_left_a_node_unfinished(
+    store: CheckpointStore, record: NodeRecord, status: str, is_marked: bool, unfinished: bool
+) -> None:
+    """Versions of a run that did not finish the node are nobody's; those of others are kept."""
+    store.write(replace(record, status=status))
+    if not is_marked:
+        store.clear(NODE)
+
+    assert store.find(NODE).unfinished_run == ({record.run_id} if unfinished else set())
+    assert store.find("never.ran").unfinished_run == set()
+
+
 def test_store_clear_takes_back_ok_and_keeps_the_rest(
     store: CheckpointStore, record: NodeRecord
 ) -> None:
@@ -67,10 +99,10 @@ def test_store_clear_takes_back_ok_and_keeps_the_rest(
     assert store.is_finished(other.node)
 
 
-def test_store_of_run_lists_the_finished_nodes_of_that_run(
+def test_store_finished_lists_the_nodes_that_are_done(
     store: CheckpointStore, record: NodeRecord
 ) -> None:
-    """Other runs, failed nodes and nodes in progress have no part in a run's list."""
+    """Failed nodes and nodes in progress have no part in the list."""
     store.write(record)
     store.write(replace(record, node="median_impute.ridge.evaluate"))
     store.write(replace(record, node="median_impute.ridge.plot", run_id="another run"))
@@ -78,15 +110,15 @@ def test_store_of_run_lists_the_finished_nodes_of_that_run(
     store.write(replace(record, node="median_impute.split"))
     store.clear("median_impute.split")
 
-    names = [one.node for one in store.of_run(record.run_id)]
+    names = [one.node for one in store.finished()]
 
-    assert names == ["median_impute.ridge.evaluate", NODE]
+    assert names == ["median_impute.ridge.evaluate", "median_impute.ridge.plot", NODE]
 
 
 def test_store_without_a_folder_has_nothing(store: CheckpointStore, folder: Path) -> None:
     """Asking a store that nobody has written to neither fails nor makes its folder."""
     assert store.read(NODE) is None
     assert not store.is_finished(NODE)
-    assert list(store.of_run("any")) == []
+    assert list(store.finished()) == []
     store.clear(NODE)
     assert not folder.exists()

@@ -36,7 +36,7 @@ def replace(source, target):
 os.replace = replace
 store = CheckpointStore(folder)
 store.clear(node)
-store.write(NodeRecord(node, "f", None, "killed", "2019-01-03T00:00:00+00:00"))
+store.write(NodeRecord(node, "f", None, "killed", "2019-01-03", status="finished"))
 """
 
 
@@ -99,7 +99,7 @@ def test_store_writer_killed_midway_leaves_a_whole_json_and_no_ok(
     stored = store.read(NODE)
     assert stored is not None
     assert stored.run_id == (record.run_id if survives == 0 else "killed")
-    assert list(store.of_run("killed")) == []
+    assert list(store.finished()) == []
 
 
 @pytest.mark.parametrize("content", ["whole", "truncated", "empty", "zeros", "binary", "list"])
@@ -114,18 +114,31 @@ def test_store_read_gives_only_what_is_whole(
     path.write_bytes({**damaged, "binary": b"\xff\xfe\x80", "list": b"[1]"}[content])
 
     assert store.read(NODE) == (record if content == "whole" else None)
+    assert store.find(NODE).is_torn is (content != "whole")
 
 
-@pytest.mark.parametrize("change", [{"format": 2}, {"format": None}, {"unheard_of": 1}])
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"format": 1}, "its checkpoint has format 1, not 2"),
+        ({"format": None}, "its checkpoint has format None, not 2"),
+        ({"unheard_of": 1}, "its checkpoint cannot be read"),
+    ],
+)
 def test_store_read_of_another_format_gives_none(
-    store: CheckpointStore, record: NodeRecord, folder: Path, change: dict[str, object]
+    store: CheckpointStore,
+    record: NodeRecord,
+    folder: Path,
+    change: dict[str, object],
+    problem: str,
 ) -> None:
-    """A checkpoint of another version of the project is not guessed at."""
+    """A checkpoint of another version of the project is not guessed at, and it is said why."""
     store.write(record)
     changed = {**asdict(record), **change}
     (folder / f"{NODE}.json").write_text(json.dumps(changed), encoding="utf-8")
 
     assert store.read(NODE) is None
+    assert store.find(NODE).problem == problem
 
 
 def test_write_aside_interrupted_keeps_the_old_text(

@@ -29,7 +29,7 @@ def whole(new_workplace: Callable[[], Any]) -> Any:
     place.first = place.kedro("--pipeline", "returns")
     place.first_hashes = _hashes(place.data)
     place.first_version = next((place.data / "06_models/median_impute/ridge/model.pkl").iterdir())
-    place.second = place.kedro("--pipeline", "returns")
+    place.second = place.kedro("--pipeline", "returns", "--force")
     place.second_hashes = _hashes(place.data)
     return place
 

@@ -1,4 +1,4 @@
-"""The same study under Kedro's own runners."""
+"""The same study under every runner, executor and start method."""
 
 from __future__ import annotations
 
@@ -12,46 +12,44 @@ import pytest
 
 CELLS = 12
 NODES = 67
+PARALLEL = [("--runner", "ParallelRunner")]
+POOL = [("--runner-params", "executor=processes,max_workers=2")]
+STARTS = ("fork", "spawn", "forkserver")
+WAYS = [
+    (("--runner", "SequentialRunner"), ""),
+    (("--runner", "ThreadRunner"), ""),
+    *((words, start) for words in (*PARALLEL, *POOL) for start in STARTS),
+    (("--runner-params", "executor=dask,max_workers=2"), ""),
+]
 
 
 def _hashes(data: Path) -> dict[str, str]:
-    """Read the hashes of all outputs but the models.
-
-    A pickle writes an object that two places share once or twice, as chance in the process has
-    it; equal models may differ as files. What they predict is compared.
-    """
+    """Read the hashes of all outputs, models too."""
     return {
         output["name"]: output["sha256"]
         for path in (data / "checkpoints").glob("*.json")
         for output in json.loads(path.read_text())["outputs"]
-        if not output["name"].endswith(".model")
     }
 
 
 @pytest.fixture(scope="module")
 def sequential(new_workplace: Callable[[], Any]) -> dict[str, str]:
-    """Hashes of every output under the sequential runner."""
+    """Hashes of every output under the project's runner, one node after the other."""
     place = new_workplace()
-    done = place.kedro("--pipeline", "returns", "--runner", "SequentialRunner")
+    done = place.kedro("--pipeline", "returns")
     assert done.returncode == 0, done.stderr
     return _hashes(place.data)
 
 
 @pytest.mark.parametrize(
-    ("runner", "start"),
-    [("ThreadRunner", ""), ("ParallelRunner", "fork"), ("ParallelRunner", "spawn")],
+    ("words", "start"), WAYS, ids=[f"{words[1]}-{start}".strip("-") for words, start in WAYS]
 )
-def test_run_under_other_runners_records_the_same(
-    runner: str, start: str, workplace: Any, sequential: dict[str, str]
+def test_run_under_any_runner_records_the_same(
+    words: tuple[str, str], start: str, workplace: Any, sequential: dict[str, str]
 ) -> None:
     """Outputs are bit-identical, checkpoints and logs complete, children twelve, each once."""
-    done = workplace.kedro(
-        "--pipeline",
-        "returns",
-        "--runner",
-        runner,
-        **({"KEDRO_MP_CONTEXT": start} if start else {}),
-    )
+    context = {"KEDRO_MP_CONTEXT": start} if start else {}
+    done = workplace.kedro("--pipeline", "returns", *words, **context)
     assert done.returncode == 0, done.stderr
     assert _hashes(workplace.data) == sequential
     assert len(list((workplace.data / "checkpoints").glob("*.ok"))) == NODES

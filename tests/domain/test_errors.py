@@ -59,13 +59,16 @@ def test_error_raised_in_another_process_arrives_whole() -> None:
         ("ConfigError", ["TidemarkError"], 1),
         ("UnknownName", ["ConfigError", "TidemarkError"], 1),
         ("ModelError", ["TidemarkError"], 1),
+        ("SourceError", ["TidemarkError"], 1),
+        ("RunError", ["TidemarkError"], 1),
+        ("StaleInputs", ["RunError", "TidemarkError"], 1),
         ("TrackingError", ["TidemarkError"], 1),
     ],
 )
 def test_error_tree_families_and_exit_statuses_are_as_documented(
     name: str, parents: list[str], status: int
 ) -> None:
-    """One ancestor, four families, and status 2 for refused data alone."""
+    """One ancestor, six families, and status 2 for refused data alone."""
     kind = getattr(errors, name)
     assert [one.__name__ for one in kind.__mro__[1:-3]] == parents
     assert kind.exit_status == status
@@ -75,7 +78,7 @@ def test_error_tree_is_known_whole() -> None:
     """A new class joins the table above."""
     assert {one.__name__ for one in CLASSES} == {
         "TidemarkError", "DataError", "DataRefused", "ConfigError", "UnknownName", "ModelError",
-        "TrackingError",
+        "SourceError", "RunError", "StaleInputs", "TrackingError",
     }  # fmt: skip
 
 

@@ -8,13 +8,8 @@ import pytest
 from numpy.testing import assert_allclose
 from pandas.testing import assert_frame_equal, assert_series_equal
 
-from tidemark.domain.estimators import (
-    Approximation,
-    FittedModel,
-    describe_estimator,
-    fit_by_cv,
-    make_estimator,
-)
+from tidemark.domain.estimators import Approximation, describe_estimator, make_estimator
+from tidemark.domain.fitting import FittedModel, fit_by_cv
 
 NAMES = ("linear", "ridge", "svr", "poly2")
 SMALL = Approximation(exact_max_rows=300, n_components=20)

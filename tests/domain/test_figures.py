@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -11,7 +9,12 @@ import pytest
 from matplotlib.figure import Figure
 from pandas.testing import assert_frame_equal
 
-from tidemark.domain.figures import CELL_FIGURES, draw_cell, draw_intervals
+from tidemark.domain.figures import (
+    CELL_FIGURES,
+    draw_cell_figure,
+    draw_intervals,
+    render_png,
+)
 
 
 def predictions_of(n_rows: int, seed: int = 0) -> pd.DataFrame:
@@ -34,11 +37,9 @@ def comparison() -> pd.DataFrame:
     )
 
 
-def png_of(figure: Figure) -> bytes:
-    """Render a figure."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+def draw_cell(predictions: pd.DataFrame, title: str, seed: int) -> dict[str, Figure]:
+    """Draw all figures of a cell."""
+    return {name: draw_cell_figure(name, predictions, title, seed) for name in CELL_FIGURES}
 
 
 def test_draw_cell_gives_four_figures_by_name() -> None:
@@ -86,13 +87,27 @@ def test_draw_cell_same_input_gives_the_same_bytes() -> None:
     first = draw_cell(predictions_of(300), "cell", 1)
     second = draw_cell(predictions_of(300), "cell", 1)
     for name in CELL_FIGURES:
-        assert png_of(first[name]) == png_of(second[name])
-        assert png_of(first[name]).startswith(b"\x89PNG")
+        assert render_png(first[name]) == render_png(second[name])
+        assert render_png(first[name]).startswith(b"\x89PNG")
+
+
+def test_render_png_holds_no_word_of_the_library_that_made_it() -> None:
+    """Another version of Matplotlib must not change a file that shows the same."""
+    content = render_png(draw_cell(predictions_of(50), "cell", 1)["hexbin"])
+    assert content.startswith(b"\x89PNG")
+    assert b"tEXt" not in content
+    assert b"atplotlib" not in content
+
+
+def test_draw_cell_figure_of_another_name_is_refused() -> None:
+    """A cell has four figures and no others."""
+    with pytest.raises(KeyError, match="heatmap"):
+        draw_cell_figure("heatmap", predictions_of(50), "cell", 1)
 
 
 def test_draw_intervals_same_input_gives_the_same_bytes() -> None:
     """Rendering twice gives the same PNG, byte by byte."""
-    first, second = (png_of(draw_intervals(comparison(), "rmse")) for _ in range(2))
+    first, second = (render_png(draw_intervals(comparison(), "rmse")) for _ in range(2))
     assert first == second
 
 
@@ -102,7 +117,7 @@ def test_figures_leave_pyplot_and_its_settings_alone() -> None:
     figures = [*draw_cell(predictions_of(50), "cell", 1).values()]
     figures.append(draw_intervals(comparison(), "rmse"))
     for figure in figures:
-        png_of(figure)
+        render_png(figure)
     assert plt.get_fignums() == numbers
     assert dict(plt.rcParams) == settings
 
@@ -120,7 +135,7 @@ def test_draw_cell_degenerate_predictions_are_drawn(true: list[float], pred: lis
     """Constants, single rows and wild rows draw without a warning."""
     figures = draw_cell(pd.DataFrame({"y_true": true, "y_pred": pred}), "cell", 1)
     for name in CELL_FIGURES:
-        assert len(png_of(figures[name])) > 1000
+        assert len(render_png(figures[name])) > 1000
 
 
 def test_draw_intervals_best_cell_is_on_top() -> None:
@@ -131,6 +146,22 @@ def test_draw_intervals_best_cell_is_on_top() -> None:
     assert axes.lines[0].get_xdata().tolist() == [0.03, 0.02, 0.01]
     spans = [segment[:, 0].tolist() for segment in axes.collections[0].get_segments()]
     assert spans == [[0.02, 0.04], [0.01, 0.03], [0.005, 0.015]]
+
+
+@pytest.mark.parametrize(
+    ("failed", "words"),
+    [([], "on top"), ([2], "on top (1 cell failed)"), ([1, 2], "on top (2 cells failed)")],
+)
+def test_draw_intervals_leaves_failed_cells_out_and_counts_them(
+    failed: list[int], words: str
+) -> None:
+    """A cell without a metric has no line; the title says how many there are."""
+    cells = comparison()
+    cells.loc[failed, ["rmse", "rmse_low", "rmse_high"]] = np.nan
+    axes = draw_intervals(cells, "rmse").axes[0]
+    assert axes.get_title(loc="left") == f"Test RMSE with its interval, best {words}"
+    assert len(axes.get_yticklabels()) == 3 - len(failed)
+    assert axes.lines[0].get_xdata().tolist() == sorted(cells["rmse"].dropna(), reverse=True)
 
 
 def test_figures_leave_inputs_unchanged() -> None:

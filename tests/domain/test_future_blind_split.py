@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from tidemark.pipelines.data_engineering.returns.nodes import label, preprocess
+from tidemark.pipelines.data_engineering.returns.nodes import label
 from tidemark.pipelines.data_engineering.returns.params import LabelParams, PreprocessParams
+from tidemark.pipelines.data_engineering.returns.treatment import preprocess
 from tidemark.pipelines.feature_engineering.returns.nodes import featurise, split
 from tidemark.pipelines.feature_engineering.returns.params import FeatureParams, SplitParams
 

@@ -108,12 +108,15 @@ def facts() -> dict[str, Any]:
 def put(tmp_path: Path, model: Pipeline) -> Callable[..., None]:
     """Record a node into a run as the hooks do: its outputs, saved below the test's folder."""
 
-    def put_node(run: OutboxRun, node: str, second: int, error: str | None = None) -> None:
+    def put_node(
+        run: OutboxRun, node: str, second: int, error: str | None = None, status: str = "ok"
+    ) -> None:
         namespace, _, step = node.rpartition(".")
         scenario, _, name = namespace.partition(".")
         cell = Cell("returns", scenario, name) if name else None
         tracked = TrackingRecord()
-        for kind, dataset, data in _outputs(step, namespace, model) if error is None else []:
+        outputs = _outputs(step, namespace, model, status) if error is None else []
+        for kind, dataset, data in outputs:
             path = tmp_path / f"{dataset}{'.pkl' if kind == 'model' else '.json'}"
             path.write_bytes(pickle.dumps(data) if kind == "model" else json.dumps(data).encode())
             tracked.add(kind, dataset, data, path, run.keep)
@@ -126,13 +129,16 @@ def put(tmp_path: Path, model: Pipeline) -> Callable[..., None]:
     return put_node
 
 
-def _outputs(step: str, box: str, model: Pipeline) -> list[tuple[str, str, Any]]:
+def _outputs(step: str, box: str, model: Pipeline, status: str) -> list[tuple[str, str, Any]]:
     folds = [{"fold": 1, "rmse": 0.02}, {"fold": 2, "rmse": 0.03}]
     chosen = {"best_params": {"alpha": 2.0}, "used": "ridge regression"}
-    scores = {"folds": folds, "rmse_mean": 0.025, **chosen}
+    scores = {"status": "ok", "folds": folds, "rmse_mean": 0.025, **chosen}
     intervals = {"intervals": {"rmse": {"low": 0.018, "high": 0.022}}}
     metrics = {"rmse": 0.02, "r2": -0.001}
+    about = {"status": status, "note": "svr did not converge", "group": "next_day"}
+    outcome = {**about, "split_id": "ab12", "scored_rows": 7}
     return {
+        "conclude": [("outcome", f"{box}.outcome", outcome)],
         "preprocess": [("artifact", f"{box}.preprocess_report", {"cells_filled": 3})],
         "train": [("model", f"{box}.model", model), ("cv_scores", f"{box}.cv_scores", scores)],
         "evaluate": [("metrics", f"{box}.metrics", metrics), ("intervals", f"{box}.b", intervals)],

@@ -47,7 +47,7 @@ def info(tmp_path: Path) -> RunInfo:
         data_root=tmp_path,
         scenarios={"low": "returns"},
         mlflow={},
-        main_pid=1,
+        retries={},
     )
 
 

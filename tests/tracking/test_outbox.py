@@ -29,14 +29,14 @@ print("open", flush=True)
 sys.stdin.read()
 """
 
-# Puts a record, and is killed just before it would be moved into its place.
+# Puts a record, or notes a start, and is killed just before that would be moved into its place.
 KILLED_PUT = """
 import os, signal, sys
 from pathlib import Path
 from tidemark.tracking.outbox import OutboxRun
 
 os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-OutboxRun(Path(sys.argv[1])).put("a.train", {"ended": "1"})
+getattr(OutboxRun(Path(sys.argv[1])), sys.argv[2])("a.train", {"ended": "1"})
 """
 
 
@@ -130,12 +130,25 @@ def test_outbox_records_come_in_the_order_of_their_ends(run: OutboxRun) -> None:
 
 def test_outbox_put_killed_midway_leaves_no_record(run: OutboxRun) -> None:
     """A process that dies while it writes a record leaves nothing that reads as one."""
-    command = [sys.executable, "-c", KILLED_PUT, str(run.folder)]
+    command = [sys.executable, "-c", KILLED_PUT, str(run.folder), "put"]
     killed = subprocess.run(command, check=False, timeout=60)
 
     assert killed.returncode == -signal.SIGKILL
     assert list((run.folder / "records").iterdir()) != []
     assert list(run.records()) == []
+
+
+def test_outbox_start_killed_midway_is_no_node_that_began(run: OutboxRun) -> None:
+    """Closing a run fails the nodes that began, and does not stumble over half a note."""
+    run.start("b.train", {"status": "started"})
+    command = [sys.executable, "-c", KILLED_PUT, str(run.folder), "start"]
+    killed = subprocess.run(command, check=False, timeout=60)
+    run.fail_started("killed", "2019-01-03")
+
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list((run.folder / "started").iterdir())) == 1  # half a note
+    expected = {"status": "failed", "error": "killed", "ended": "2019-01-03"}
+    assert list(run.records()) == [("b.train", expected)]
 
 
 def test_outbox_put_on_a_full_disk_keeps_the_earlier_record(

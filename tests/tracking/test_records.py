@@ -13,17 +13,12 @@ from kedro_datasets.json import JSONDataset
 from sklearn.pipeline import Pipeline
 
 from tidemark.checkpoints.store import NodeRecord
-from tidemark.config import Cell, Strict
-from tidemark.tracking.records import TrackingRecord, flatten, track_kind
+from tidemark.config import Cell
+from tidemark.domain.estimators import FailedModel, Trial
+from tidemark.tracking.records import TrackingRecord, track_kind
 
 CELL = Cell("returns", "median_impute", "ridge")
 Track = Callable[..., dict[str, Any]]
-
-
-class Lags(Strict):
-    """Stand for typed parameters."""
-
-    lags: tuple[int, ...]
 
 
 @pytest.fixture
@@ -43,7 +38,7 @@ def track(kept: list[tuple[Path, str]]) -> Track:
     def track_output(
         kind: str, data: Any, path: str = "x.json", box: str = CELL.namespace
     ) -> dict[str, Any]:
-        record = NodeRecord(f"{box}.evaluate", "f", box, "run-1", "1", ended="2", seconds=0.5)
+        record = NodeRecord(f"{box}.evaluate", "f", box, "run-1", "1", "2", 0.5, "finished")
         tracked = TrackingRecord()
         tracked.add(kind, f"{box}.output", data, Path(path), keep)
         return tracked.to_dict(record, CELL if "." in box else None, "returns")
@@ -68,7 +63,8 @@ def test_record_metrics_become_metrics_at_step_zero(track: Track, kept: list[Any
 def test_record_metric_without_a_finite_value_is_left_out(track: Track, value: float) -> None:
     """What cannot be compared is not sent: stores disagree on what to do with it."""
     folds = [{"fold": 1, "rmse": value}, {"fold": 2, "rmse": 0.03}]
-    scores = {"folds": folds, "rmse_mean": value, "best_params": {}, "used": "x"}
+    chosen = {"best_params": {}, "used": "x", "status": "ok"}
+    scores = {"folds": folds, "rmse_mean": value, **chosen}
     intervals = {"intervals": {"r2": {"low": value, "high": 0.1}}}
 
     metrics = track("metrics", {"rmse": 0.02, "r2": value})["metrics"]
@@ -93,7 +89,7 @@ def test_record_cv_scores_become_steps_params_and_a_file(track: Track) -> None:
     """Each fold is a step; what was chosen is a parameter; the whole table is an artifact."""
     folds = [{"fold": 1, "rmse": 0.02}, {"fold": 2, "rmse": 0.03}]
     chosen = {"best_params": {"alpha": 100.0}, "used": "ridge regression"}
-    scores = {"folds": folds, "rmse_mean": 0.025, **chosen}
+    scores = {"status": "ok", "folds": folds, "rmse_mean": 0.025, **chosen}
 
     record = track("cv_scores", scores, "v/cv_scores.json")
 
@@ -111,6 +107,55 @@ def test_record_outcome_becomes_tags_and_a_count(track: Track) -> None:
 
     assert record["tags"] == {"status": "ok", "group": "next_day", "split_id": "ab12"}
     assert record["metrics"][0] == ("scored_rows", 7.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "note"),
+    [
+        ("fallback", "ridge stood in: svr did not converge"),
+        ("failed", "svr did not converge; no simpler model is left"),
+    ],
+)
+def test_record_outcome_that_is_not_usual_has_a_tag_that_says_why(
+    track: Track, status: str, note: str
+) -> None:
+    """One tag, named by what happened, holds the sentence."""
+    outcome = {"status": status, "note": note, "group": "g", "split_id": "ab", "scored_rows": 0}
+
+    record = track("outcome", outcome)
+
+    expected = {"status": status, "group": "g", "split_id": "ab", f"tidemark.{status}": note}
+    assert record["tags"] == expected
+
+
+def test_record_cv_scores_of_a_failed_model_bring_the_sentence_and_the_file(track: Track) -> None:
+    """There is no error to send; what was tried is in the artifact."""
+    note = "svr did not converge; no simpler model is left"
+    nothing = {"folds": [], "rmse_mean": None, "best_params": {}}
+
+    record = track(
+        "cv_scores", {"status": "failed", "note": note, "used": note, **nothing}, "cv_scores.json"
+    )
+
+    assert [name for name, _, _ in record["metrics"]] == ["seconds.evaluate"]
+    assert record["params"] == {"used": note}
+    assert record["tags"] == {"status": "failed", "tidemark.failed": note}
+    assert [one["name"] for one in record["artifacts"]] == ["cv_scores.json"]
+
+
+def test_record_failed_model_is_no_model(track: Track, kept: list[Any]) -> None:
+    """What stands in a model's place is not sent as one."""
+    record = track("model", FailedModel((Trial("svr", 1, "slow"),)), "models/model.pkl")
+
+    assert (record["model"], kept) == (None, [])
+
+
+def test_record_figure_that_is_missing_is_not_sent(track: Track, kept: list[Any]) -> None:
+    """An empty file is no picture; the same file with content is."""
+    record = track("figure", b"", "hexbin.png")
+
+    assert (record["artifacts"], kept) == ([], [])
+    assert len(track("figure", b"\x89PNG", "hexbin.png")["artifacts"]) == 1
 
 
 def test_record_model_is_copied_with_its_features(
@@ -185,15 +230,3 @@ def test_track_kind_is_read_from_the_datasets_metadata(metadata: Any, kind: str 
     """Only what the catalog marks is tracked."""
     assert track_kind(JSONDataset(filepath="x.json", metadata=metadata)) == kind
     assert track_kind(MemoryDataset(1)) is None
-
-
-def test_flatten_joins_names_and_unfolds_typed_parameters() -> None:
-    """Nested and typed parameters become dotted names; lists and empty levels are no levels."""
-    tree = {"split": {"share": 0.25, "deep": {"n": 5}}, "features": Lags(lags=(1, 2)), "as_of": "x"}
-
-    assert flatten(tree) == {
-        "split.share": 0.25,
-        "split.deep.n": 5,
-        "features.lags": [1, 2],
-        "as_of": "x",
-    }

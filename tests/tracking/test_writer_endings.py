@@ -92,6 +92,33 @@ def test_sync_of_a_failed_run_leaves_whole_cells_finished(
     assert "tidemark.error" not in runs["median_impute.ridge"]["tags"]
 
 
+def test_sync_of_a_cell_whose_outcome_is_failed_ends_it_as_failed(
+    run: OutboxRun, outbox: Outbox, put: Put, store: TrackingSettings, runs_of: Read
+) -> None:
+    """Its nodes have finished, yet no model could be fitted; parent and others are as they were."""
+    for second, name in ((1, "svr"), (3, "ridge")):
+        put(run, f"median_impute.{name}.train", second)
+        status = "failed" if name == "svr" else "fallback"
+        put(run, f"median_impute.{name}.conclude", second + 1, status=status)
+    run.close("FINISHED", ENDED)
+
+    sync_outbox(outbox, store, RUN_ID)
+    runs = runs_of(store)
+
+    assert _statuses(runs) == {
+        PARENT: "FINISHED",
+        "median_impute.svr": "FAILED",
+        "median_impute.ridge": "FINISHED",
+    }
+    failed, replaced = (runs[f"median_impute.{name}"]["tags"] for name in ("svr", "ridge"))
+    assert (failed["status"], failed["tidemark.failed"]) == ("failed", "svr did not converge")
+    assert (replaced["status"], replaced["tidemark.fallback"]) == (
+        "fallback",
+        "svr did not converge",
+    )
+    assert "tidemark.failed" not in replaced
+
+
 def test_sync_of_an_interrupted_run_kills_what_was_begun(
     run: OutboxRun, outbox: Outbox, put: Put, store: TrackingSettings, runs_of: Read
 ) -> None:

@@ -1,46 +1,78 @@
-"""Where a dataset's bytes lie, and what they hash to."""
+"""What a file or folder hashes to, and the memory that saves hashing it again."""
 
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
+import json
 from pathlib import Path
-from typing import Any
 
-from kedro.io import AbstractVersionedDataset
-from kedro.io.core import VersionNotFoundError
+from tidemark.files import write_aside
 
 _CHUNK = 1 << 20
 
 
-def stored_path(dataset: Any, *, saved: bool) -> Path | None:
-    """Find the file or folder that a dataset was loaded from, or has just been saved to.
+class HashCache:
+    """Hashes of files, good for as long as size, modification, change time and inode stay.
 
-    Returns
-    -------
-    Path or None
-        None for a dataset that has no place on this machine's disk.
+    Parameters
+    ----------
+    path : Path, optional
+        Where to keep them between processes; losing that file costs time and nothing else.
+    is_trusted : bool
+        Whether what was kept is used; if not, every file is hashed anew, once.
     """
-    if getattr(dataset, "_protocol", "file") not in ("file", "", "local"):
-        return None
-    current = getattr(dataset, "current_path", None)
-    if isinstance(current, Path):
-        return current
-    if isinstance(dataset, AbstractVersionedDataset) and dataset._version is not None:
-        return _versioned_path(dataset, saved=saved)
-    place = getattr(dataset, "_filepath", None) or getattr(dataset, "_path", None)
-    return Path(place) if place else None
+
+    def __init__(self, path: Path | None = None, is_trusted: bool = True) -> None:
+        self._path = path
+        self._is_trusted = is_trusted
+        self._known: dict[str, list[int | str]] = {}
+        self._grown = False
+        if path is not None and is_trusted:
+            try:
+                self._known = json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError):  # none yet, or torn
+                self._known = {}
+
+    def hash_file(self, path: Path) -> str:
+        """Hash a file with SHA-256, unless its hash is known."""
+        facts = stat_of(path)
+        known = self._known.get(str(path))
+        if known is not None and known[:4] == facts:
+            return str(known[4])
+        digest = hashlib.sha256()
+        with open(path, "rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                digest.update(chunk)
+        self._known[str(path)] = [*facts, digest.hexdigest()]
+        self._grown = True
+        return digest.hexdigest()
+
+    def learn(self, path: Path, stat: list[int], sha256: str) -> None:
+        """Take over what a record says of a file; it is used while the file is as it was."""
+        if self._is_trusted and str(path) not in self._known:
+            self._known[str(path)] = [*stat, sha256]
+
+    def save(self) -> None:
+        """Keep what was learnt; a folder that cannot be written costs hashing again."""
+        if self._path is not None and self._grown:
+            kept = {path: facts for path, facts in self._known.items() if Path(path).exists()}
+            try:
+                write_aside(self._path, json.dumps(kept))
+            except OSError:
+                return
+            self._grown = False
 
 
-def _versioned_path(dataset: Any, *, saved: bool) -> Path | None:
-    try:
-        version = dataset.resolve_save_version() if saved else dataset.resolve_load_version()
-    except VersionNotFoundError:
-        return None
-    return Path(dataset._get_versioned_path(version)) if version else None
+def stat_of(path: Path) -> list[int]:
+    """Return what tells that a file has changed: size, times in ns, inode."""
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
 
 
-def hash_path(path: Path) -> str:
+_of_this_process = HashCache()
+
+
+def hash_path(path: Path, cache: HashCache = _of_this_process) -> str:
     """Hash a file, or a folder's names and files in order, with SHA-256."""
     if path.is_dir():
         digest = hashlib.sha256()
@@ -48,17 +80,6 @@ def hash_path(path: Path) -> str:
             if part.is_file():
                 name = part.relative_to(path).as_posix().encode()
                 digest.update(b"%d:%b" % (len(name), name))
-                digest.update(hash_path(part).encode())
+                digest.update(cache.hash_file(part).encode())
         return digest.hexdigest()
-    stat = path.stat()
-    return _hash_file(str(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
-
-
-@lru_cache(maxsize=4096)
-def _hash_file(path: str, *_stat: int) -> str:
-    """Hash a file once for as long as its size, times and inode stay."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return cache.hash_file(path)

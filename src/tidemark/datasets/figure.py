@@ -1,25 +1,25 @@
-"""A figure: drawn by Matplotlib, stored as PNG, loaded as bytes."""
+"""A figure that was rendered as PNG: stored and loaded as bytes."""
 
 import base64
-import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import ImagePreview
 
 from tidemark.files import write_aside
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+# A transparent pixel, for viewers that cannot do without an image.
+_NO_IMAGE = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAAC0lEQVR42mNgAAIAAAUAAen63NgAAAAASUVORK5CYII="
+)
 
 
-class FigureDataset(AbstractDataset[Any, bytes]):
-    """Save a `matplotlib.figure.Figure` as PNG; load the PNG's bytes.
+class FigureDataset(AbstractDataset[bytes, bytes]):
+    """Store the bytes of a PNG; an empty file stands for a figure that could not be drawn.
 
     Unlike `kedro_datasets.matplotlib.MatplotlibDataset` it can be loaded, so that a node can
-    depend on a figure, and it does without pyplot. The file holds no date and no version: the
-    same figure gives the same bytes.
+    depend on a figure. It does not draw: what fails while drawing belongs to the node.
 
     Parameters
     ----------
@@ -33,11 +33,9 @@ class FigureDataset(AbstractDataset[Any, bytes]):
         self._filepath = Path(filepath)
         self.metadata = metadata
 
-    def save(self, data: "Figure") -> None:
-        """Draw the figure and store it."""
-        buffer = io.BytesIO()
-        data.savefig(buffer, format="png", metadata={"Software": None})
-        write_aside(self._filepath, buffer.getvalue())
+    def save(self, data: bytes) -> None:
+        """Store the PNG's bytes."""
+        write_aside(self._filepath, data)
 
     def load(self) -> bytes:
         """Read the PNG's bytes.
@@ -55,7 +53,7 @@ class FigureDataset(AbstractDataset[Any, bytes]):
     # kedro-viz reads this annotation at run time, so annotations are not deferred in this module.
     def preview(self) -> ImagePreview:
         """Return the figure as kedro-viz shows it."""
-        return ImagePreview(base64.b64encode(self.load()).decode("ascii"))
+        return ImagePreview(base64.b64encode(self.load()).decode("ascii") or _NO_IMAGE)
 
     def _exists(self) -> bool:
         return self._filepath.is_file()

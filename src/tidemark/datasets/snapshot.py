@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from tidemark.files import write_aside
 
 if TYPE_CHECKING:
     import pandas as pd
+
+logger = logging.getLogger(__name__)
 
 
 class SnapshotDataset(AbstractDataset[Any, Any]):
@@ -86,6 +89,34 @@ class SnapshotDataset(AbstractDataset[Any, Any]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._folder), "as_of": self._as_of}
+
+
+def newest_snapshot(folder: Path, not_after: str) -> tuple[str, Path] | None:
+    """Find the newest current snapshot up to a date that still holds what was stored.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of a `SnapshotDataset`; it need not exist.
+    not_after : str
+        The latest as-of date to look at, ``YYYY-MM-DD``.
+
+    Returns
+    -------
+    tuple of str and Path, or None
+        As-of date and file. Damaged snapshots are passed over with a warning.
+    """
+    pointers = folder.glob("????-??-??.current")
+    for as_of in sorted((pointer.stem for pointer in pointers), reverse=True):
+        if as_of <= not_after:
+            try:
+                path = SnapshotDataset(str(folder), as_of).current_path
+                if path is not None and _digest(path.read_bytes()) in path.name:
+                    return as_of, path
+            except (OSError, ValueError):  # removed, unreadable, or a pointer that is no text
+                pass
+            logger.warning("The snapshot of %s in '%s' is damaged.", as_of, folder)
+    return None
 
 
 def _digest(content: bytes) -> str:

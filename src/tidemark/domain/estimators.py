@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
     from sklearn.pipeline import Pipeline
 
 EstimatorName = Literal["linear", "ridge", "svr", "poly2"]
@@ -33,13 +30,19 @@ class Approximation:
 
 
 @dataclass(frozen=True)
-class FittedModel:
-    """A fitted estimator and how cross-validation chose it."""
+class Trial:
+    """One attempt to fit an estimator; ``error`` says why it was given up, if it was."""
 
-    estimator: Pipeline
-    best_params: dict[str, Any]
-    fold_rmse: list[float]
-    candidates: list[dict[str, Any]]
+    estimator: EstimatorName
+    seed: int
+    error: str | None
+
+
+@dataclass(frozen=True)
+class FailedModel:
+    """What is stored in the place of a model when no estimator could be fitted."""
+
+    trials: tuple[Trial, ...]
 
 
 def describe_estimator(name: EstimatorName, n_rows: int, approximation: Approximation) -> str:
@@ -108,68 +111,7 @@ def make_estimator(
     return Pipeline(steps)
 
 
-def fit_by_cv(
-    estimator: Pipeline,
-    grid: Mapping[str, Sequence[Any]],
-    features: pd.DataFrame,
-    target: pd.Series,
-    folds: Sequence[tuple[np.ndarray, np.ndarray]],
-) -> FittedModel:
-    """Choose hyperparameters by the mean RMSE over folds, then fit on all rows.
-
-    Parameters
-    ----------
-    estimator : Pipeline
-        As `make_estimator` builds it.
-    grid : mapping of str to sequence
-        Values to try of each of the regressor's parameters; may be empty.
-    features : DataFrame of float64, shape (rows, features)
-        No missing values.
-    target : Series of float64
-        One label for each row.
-    folds : sequence of (train, valid)
-        Positions of rows. Everything that is fitted is fitted on ``train`` alone.
-
-    Returns
-    -------
-    FittedModel
-        ``fold_rmse`` in the target's unit, in the order of the folds.
-    """
-    from sklearn.model_selection import GridSearchCV
-
-    prefix = _regressor_prefix(estimator)
-    search = GridSearchCV(
-        estimator,
-        {f"{prefix}{name}": list(values) for name, values in grid.items()},
-        scoring="neg_root_mean_squared_error",
-        cv=list(folds),
-        error_score="raise",
-    )
-    search.fit(features, target)
-    results = search.cv_results_
-    scores = [-results[f"split{number}_test_score"] for number in range(len(folds))]
-    candidates: list[dict[str, Any]] = [
-        {
-            "params": {key.removeprefix(prefix): value for key, value in params.items()},
-            "mean_rmse": float(-results["mean_test_score"][number]),
-        }
-        for number, params in enumerate(results["params"])
-    ]
-    best = int(search.best_index_)
-    return FittedModel(
-        estimator=search.best_estimator_,
-        best_params=candidates[best]["params"],
-        fold_rmse=[float(score[best]) for score in scores],
-        candidates=candidates,
-    )
-
-
 def _standardise_target(wrapper: Any, regressor: Any) -> Any:
     from sklearn.preprocessing import StandardScaler
 
     return wrapper(regressor=regressor, transformer=StandardScaler())
-
-
-def _regressor_prefix(estimator: Pipeline) -> str:
-    wrapped = hasattr(estimator.named_steps[REGRESSOR_STEP], "regressor")
-    return f"{REGRESSOR_STEP}__regressor__" if wrapped else f"{REGRESSOR_STEP}__"

@@ -1,10 +1,14 @@
-"""Thin hooks: they say when something is recorded, not how.
+"""Thin hooks: they say when something is recorded or told, not how.
 
-``hooks`` is the object that the ``kedro.hooks`` entry point names.
+Each object is named by a ``kedro.hooks`` entry point of its own.
 """
 
+from tidemark.hooks.alerting import AlertHooks
 from tidemark.hooks.recording import RecordingHooks
+from tidemark.hooks.runs import RunHooks
 
-hooks = RecordingHooks()
+alerting = AlertHooks()
+recording = RecordingHooks()
+runs = RunHooks()
 
-__all__ = ["hooks"]
+__all__ = ["alerting", "recording", "runs"]

@@ -14,11 +14,12 @@ from typing import Any
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
-from tidemark.checkpoints.files import hash_path, stored_path
-from tidemark.checkpoints.recorder import plain
+from tidemark.checkpoints.entries import stored_path
+from tidemark.checkpoints.files import hash_path
+from tidemark.checkpoints.identity import flatten, plain
 from tidemark.config import Cell, RunInfo
 from tidemark.errors import mask
-from tidemark.tracking.records import flatten, track_kind
+from tidemark.tracking.records import track_kind
 
 _SHARED = ("as_of", "modelling", "evaluation")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from tidemark.files import write_aside
 
+_BEGINNING_SECONDS = 10.0  # a run that begins has its folder before its facts
 _FACTS, _END, _STATE, _LOCK = "run.json", "end.json", "state.json", "lock"
 
 
@@ -40,6 +42,11 @@ class OutboxRun:
     def facts(self) -> dict[str, Any]:
         """The run's facts."""
         return _read(self.folder / _FACTS)
+
+    @property
+    def names(self) -> set[str]:
+        """Names of the nodes whose records are here."""
+        return {path.stem for path in (self.folder / "records").glob("*.json")}
 
     @property
     def end(self) -> dict[str, Any] | None:
@@ -144,6 +151,25 @@ class Outbox:
         """List the runs that wait, oldest first."""
         for path in sorted(self._root.glob(f"*/{_FACTS}")):
             yield OutboxRun(path.parent)
+
+    def dead(self) -> Iterator[OutboxRun]:
+        """List the runs whose process has died before it said how they ended, and hold each."""
+        for run in self.waiting():
+            if run.end is None and run.hold():
+                try:
+                    if run.exists and run.end is None:
+                        yield run
+                finally:
+                    run.release()
+
+    def sweep(self) -> None:
+        """Remove folders of runs that never began, or were not wholly removed."""
+        for folder in self._root.glob("*/"):
+            is_old = time.time() - folder.stat().st_mtime > _BEGINNING_SECONDS
+            run = OutboxRun(folder)
+            if is_old and not run.exists and run.hold():
+                run.release()
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tidemark.checkpoints.recorder import plain
 from tidemark.checkpoints.store import NodeRecord
 from tidemark.config import Cell
+from tidemark.domain.estimators import FailedModel
 
 Keep = Callable[[Path, str], str]
+
+# Where in a run's artifacts each kind of file lies.
+_FOLDERS = {
+    "artifact": "reports",
+    "cv_scores": "results",
+    "figure": "figures",
+    "outcome": "results",
+    "validation": "reports",
+}
 
 
 def track_kind(dataset: Any) -> str | None:
@@ -47,29 +56,17 @@ class TrackingRecord:
         keep : callable
             Copies a file into the outbox and returns the copy's name.
         """
-        if kind == "metrics":
-            for name, value in data.items():
-                self._metric(name, value)
-        elif kind == "intervals":
-            for name, interval in data["intervals"].items():
-                self._metric(f"{name}_low", interval["low"])
-                self._metric(f"{name}_high", interval["high"])
-        elif kind == "cv_scores":
-            for fold in data["folds"]:
-                self._metric("cv_rmse_by_fold", fold["rmse"], fold["fold"])
-            self._metric("cv_rmse_mean", data["rmse_mean"])
-            self._params |= {f"chosen.{key}": value for key, value in data["best_params"].items()}
-            self._params["used"] = data["used"]
-        elif kind == "outcome":
-            self._tags |= {key: str(data[key]) for key in ("status", "group", "split_id")}
-            self._metric("scored_rows", data["scored_rows"])
-        elif kind == "model":
+        reader = getattr(self, f"_add_{kind}", None)
+        if reader is not None:
+            reader(data)
+        if kind == "model" and not isinstance(data, FailedModel):
             self._model = {
                 "file": keep(path, f"{dataset}{path.suffix}"),
                 "features": list(data.feature_names_in_),
             }
-        if kind in ("cv_scores", "artifact", "figure", "outcome"):
-            folder = {"figure": "figures", "artifact": "reports"}.get(kind, "results")
+        is_missing = kind == "figure" and data == b""
+        if kind in _FOLDERS and not is_missing:
+            folder = _FOLDERS[kind]
             box = dataset.rpartition(".")[0]
             if "." not in box and not box.endswith(("_data", "_report")):
                 folder = f"{folder}/{box}"  # the parent run holds those of several scenarios
@@ -79,7 +76,18 @@ class TrackingRecord:
 
     def to_dict(self, node: NodeRecord, cell: Cell | None, study: str | None) -> dict[str, Any]:
         """Return the record for the outbox."""
-        timed = f"seconds.{node.node.rpartition('.')[2] if cell else node.node}"
+        name = node.node.rpartition(".")[2] if cell else node.node
+        about = [(f"seconds.{name}", node.seconds, 0)]
+        if node.attempts:
+            about.append((f"attempts.{name}", float(len(node.attempts) + 1), 0))
+        tags: dict[str, str] = {}
+        for one in node.incidents:
+            if one["kind"] in ("fallback", "failed_cell"):
+                continue  # the cell's status says it
+            said = tags.get(f"tidemark.{one['kind']}")
+            tags[f"tidemark.{one['kind']}"] = "; ".join(filter(None, [said, one["message"]]))
+        if node.stale_inputs:
+            tags["tidemark.stale_inputs"] = ", ".join(node.stale_inputs)
         return {
             "node": node.node,
             "study": study,
@@ -88,31 +96,45 @@ class TrackingRecord:
             "error": node.error,
             "started": node.started,
             "ended": node.ended,
-            "metrics": [*self._metrics, (timed, node.seconds, 0)],
+            "metrics": [*self._metrics, *about],
             "params": self._params,
-            "tags": self._tags,
+            "tags": {**tags, **self._tags},
             "artifacts": self._artifacts,
             "model": self._model,
         }
 
-    def _metric(self, name: str, value: float, step: int = 0) -> None:
-        if math.isfinite(value):
+    def _add_metrics(self, data: Any) -> None:
+        for name, value in data.items():
+            self._metric(name, value)
+
+    def _add_intervals(self, data: Any) -> None:
+        for name, interval in data["intervals"].items():
+            self._metric(f"{name}_low", interval["low"])
+            self._metric(f"{name}_high", interval["high"])
+
+    def _add_validation(self, data: Any) -> None:
+        for name, table in data["tables"].items():
+            self._metric(f"quarantined_rows.{name}", sum(table["rows_quarantined"].values()))
+
+    def _add_cv_scores(self, data: Any) -> None:
+        for fold in data["folds"]:
+            self._metric("cv_rmse_by_fold", fold["rmse"], fold["fold"])
+        self._metric("cv_rmse_mean", data["rmse_mean"])
+        self._params |= {f"chosen.{key}": value for key, value in data["best_params"].items()}
+        self._params["used"] = data["used"]
+        self._tag_status(data)
+
+    def _add_outcome(self, data: Any) -> None:
+        self._tags |= {key: str(data[key]) for key in ("group", "split_id")}
+        self._tag_status(data)
+        self._metric("scored_rows", data["scored_rows"])
+
+    def _tag_status(self, data: Any) -> None:
+        """Tag how a cell fares; both its training and its end know, and may run apart."""
+        self._tags["status"] = data["status"]
+        if data["status"] != "ok":
+            self._tags[f"tidemark.{data['status']}"] = data["note"]
+
+    def _metric(self, name: str, value: float | None, step: int = 0) -> None:
+        if value is not None and math.isfinite(value):
             self._metrics.append((name, float(value), step))
-
-
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten nested parameters to dotted names.
-
-    Examples
-    --------
-    >>> flatten({"a": {"b": 1}, "c": [2, 3]})
-    {'a.b': 1, 'c': [2, 3]}
-    """
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        value = plain(value)
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

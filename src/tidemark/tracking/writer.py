@@ -52,8 +52,8 @@ class Writer:
             key = record["cell"] or record["study"]
             if key is None:
                 continue
-            if record["status"] == "failed":
-                failed.add(key)
+            if "failed" in (record["status"], record["tags"].get("status")):
+                failed.add(key)  # a node has, or every model that the cell tried
             if name in state["sent"]:
                 continue
             run_id = self._ensure_run(run, state, facts, record)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from tidemark.config import Strict
-from tidemark.domain.estimators import GRID_NAMES, EstimatorName
+from tidemark.domain.estimators import GRID_NAMES, Approximation, EstimatorName
 
 
 class ModelParams(Strict):
@@ -30,11 +30,29 @@ class ModelParams(Strict):
 
 
 class TrainParams(Strict):
-    """How models are fitted."""
+    """How models are fitted, and what stands in for those that cannot be."""
 
     seed: int
+    fallback_seed: int
     exact_svr_max_rows: Annotated[int, Field(ge=1)]
     nystroem_components: Annotated[int, Field(ge=1)]
+    simpler: dict[EstimatorName, ModelParams]
+
+    @property
+    def approximation(self) -> Approximation:
+        """When and how the kernel of support vectors is approximated."""
+        return Approximation(self.exact_svr_max_rows, self.nystroem_components)
+
+    @model_validator(mode="after")
+    def _chains_of_simpler_models_end(self) -> Self:
+        for first in self.simpler:
+            chain = [first]
+            while (model := self.simpler.get(chain[-1])) is not None:
+                if model.estimator in chain:
+                    words = " -> ".join([*chain, model.estimator])
+                    raise ValueError(f"simpler never ends: {words}; leave one of them out")
+                chain.append(model.estimator)
+        return self
 
 
 class EvaluationParams(Strict):

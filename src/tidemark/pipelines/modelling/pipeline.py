@@ -19,7 +19,7 @@ def _create_cell(cell: Cell) -> Pipeline:
         [
             Node(
                 nodes.train,
-                ["train", "folds", "params:model", "params:modelling"],
+                ["train", "folds", "params:model", "params:modelling", "params:cell"],
                 ["model", "cv_scores"],
                 name="train",
             ),

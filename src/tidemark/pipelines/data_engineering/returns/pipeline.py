@@ -5,7 +5,7 @@ from __future__ import annotations
 from kedro.pipeline import Node, Pipeline
 
 from tidemark.config import Study
-from tidemark.pipelines.data_engineering.returns import nodes
+from tidemark.pipelines.data_engineering.returns import nodes, treatment
 
 
 def create_pipeline(study: Study) -> Pipeline:
@@ -54,7 +54,7 @@ def create_pipeline(study: Study) -> Pipeline:
         Pipeline(
             [
                 Node(
-                    nodes.preprocess,
+                    treatment.preprocess,
                     ["prices", "exogenous", "params:preprocess"],
                     ["processed", "processed_exogenous", "preprocess_report"],
                     name="preprocess",

@@ -1,0 +1,146 @@
+"""What the catalog says of a dataset, and where its bytes lie, without making the dataset.
+
+Making a dataset imports the library that reads it; asking what is fresh must not cost that.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kedro.io import AbstractVersionedDataset
+from kedro.io.core import VersionNotFoundError
+
+from tidemark.config import RunInfo, is_address
+from tidemark.errors import mask
+
+_IN_MEMORY = ("MemoryDataset", "SharedMemoryDataset")
+# What people look at, and secrets: neither changes what is stored.
+_APART = ("metadata", "credentials")
+
+
+class Entries:
+    """The resolved entries of one catalog."""
+
+    def __init__(self, catalog: Any, info: RunInfo | None) -> None:
+        self.catalog = catalog
+        self._places = (
+            [(str(info.data_root), "<data_root>"), (str(info.project_path), "<project>")]
+            if info
+            else []
+        )
+        self._known: dict[str, dict[str, Any] | None] = {}
+
+    def get(self, name: str) -> dict[str, Any] | None:
+        """Return a dataset's resolved entry; None for what is held in memory only."""
+        if name not in self._known:
+            self._known[name] = self._resolve(name)
+        return self._known[name]
+
+    def _resolve(self, name: str) -> dict[str, Any] | None:
+        resolver = self.catalog.config_resolver
+        config = resolver.config.get(name)
+        if config is None:
+            held = self.catalog._datasets.get(name)
+            if held is not None:  # added by hand, without an entry
+                return {"type": f"{type(held).__module__}.{type(held).__qualname__}"}
+            config = resolver.resolve_pattern(name)
+        if not config or str(config.get("type", "")).rpartition(".")[2] in _IN_MEMORY:
+            return None
+        return dict(config)
+
+    def describe(self, name: str) -> dict[str, Any] | None:
+        """Return the part of an entry that decides what is stored, free of this machine's paths."""
+        entry = self.get(name)
+        if entry is None:
+            return None
+        described: dict[str, Any] = self._without_places(copy.deepcopy(entry))
+        return described
+
+    def _without_places(self, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            kept = {str(key): one for key, one in value.items() if key not in _APART}
+            return {key: self._without_places(one) for key, one in kept.items()}
+        if isinstance(value, list | tuple):
+            return [self._without_places(one) for one in value]
+        if isinstance(value, str) and is_address(value):
+            hidden = hashlib.sha256(value.encode()).hexdigest()[:8] if mask(value) != value else ""
+            return f"{mask(value)} {hidden}".strip()  # a secret that changes is still a change
+        if isinstance(value, str):
+            for place, word in self._places:
+                value = value.replace(place, word)
+            return value
+        return value if isinstance(value, int | float | bool | None) else str(value)
+
+    def locate(self, name: str) -> Path | None:
+        """Find the file or folder that a dataset would be loaded from.
+
+        Returns
+        -------
+        Path or None
+            None for what has no place on this machine's disk, and for a versioned dataset
+            without a version.
+        """
+        entry = self.get(name)
+        if entry is None:
+            return None
+        place = entry.get("filepath") or entry.get("path")
+        if not isinstance(place, str) or str(entry["type"]).startswith("tidemark."):
+            return stored_path(self.catalog[name], saved=False)
+        place = place.removeprefix("file://")
+        if "://" in place:
+            return None
+        if not entry.get("versioned"):
+            return Path(place)
+        pinned = self.catalog._load_versions.get(name)
+        base = Path(place)
+        versions = [pinned] if pinned else sorted(_names(base), reverse=True)
+        paths = (base / version / base.name for version in versions)
+        return next((path for path in paths if path.exists()), None)
+
+    def remove_versions(self, name: str, versions: set[str]) -> None:
+        """Remove versions of a dataset that no checkpoint vouches for."""
+        entry = self.get(name)
+        if entry is None or not entry.get("versioned") or "://" in str(entry["filepath"]):
+            return
+        for version in versions:
+            if version in _names(Path(entry["filepath"])):
+                shutil.rmtree(Path(entry["filepath"]) / version)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [path.name for path in folder.iterdir() if not path.name.startswith(".")]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def stored_path(dataset: Any, *, saved: bool) -> Path | None:
+    """Find the file or folder that a dataset was loaded from, or has just been saved to.
+
+    Returns
+    -------
+    Path or None
+        None for a dataset that has no place on this machine's disk.
+    """
+    if getattr(dataset, "_protocol", "file") not in ("file", "", "local"):
+        return None
+    current = getattr(dataset, "current_path", None)
+    if isinstance(current, Path):
+        return current
+    if isinstance(dataset, AbstractVersionedDataset) and dataset._version is not None:
+        return _versioned_path(dataset, saved=saved)
+    place = getattr(dataset, "_filepath", None) or getattr(dataset, "_path", None)
+    return Path(place) if place else None
+
+
+def _versioned_path(dataset: Any, *, saved: bool) -> Path | None:
+    try:
+        version = dataset.resolve_save_version() if saved else dataset.resolve_load_version()
+    except VersionNotFoundError:
+        return None
+    return Path(dataset._get_versioned_path(version)) if version else None

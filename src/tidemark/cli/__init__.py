@@ -1,0 +1,20 @@
+"""Commands of the project, which ``kedro`` finds here: run, status, tracking."""
+
+import click
+
+from tidemark import errors
+from tidemark.cli.run import run
+from tidemark.cli.status import status
+from tidemark.cli.tracking import tracking
+
+# Click ends with 2 where it does not understand the words; here 2 says that data was refused.
+click.UsageError.exit_code = errors.EXIT_USAGE
+
+
+@click.group(name="tidemark")
+def cli() -> None:
+    """Commands of the project."""
+
+
+for _command in (run, status, tracking):
+    cli.add_command(_command)

@@ -1,0 +1,78 @@
+"""The project's catalogs: what they save is whole or absent, and they travel to workers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from kedro.io import AbstractVersionedDataset, DataCatalog, MemoryDataset
+from kedro.io.data_catalog import SharedMemoryDataCatalog
+
+from tidemark.files import name_aside
+
+
+class _SavesAside(DataCatalog):
+    """A catalog that saves beside a file's place, then moves the file there."""
+
+    def save(self, ds_name: str, data: Any) -> None:
+        """Save data, as `DataCatalog.save` does.
+
+        Kedro's own datasets write where a reader looks. Here they write under another name in
+        the same folder, and the whole file is moved; a kill at any instant leaves the old file,
+        or none.
+        """
+        dataset: Any = self[ds_name]
+        if not _can_move(dataset):
+            super().save(ds_name, data)
+            return
+        place = Path(dataset._get_save_path())
+        aside = name_aside(Path(dataset._filepath))
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        self._datasets[ds_name] = dataset._copy(
+            _filepath=PurePosixPath(aside.as_posix()), _version=None
+        )
+        try:
+            super().save(ds_name, data)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(aside, place)
+        finally:
+            self._datasets[ds_name] = dataset
+            aside.unlink(missing_ok=True)
+        dataset.release()  # forgets which version was the newest
+
+
+class TidemarkCatalog(_SavesAside):
+    """The catalog of every runner that shares memory, and of workers that do not.
+
+    Pickled, it leaves behind what lies in memory, parameters excepted: a worker reads from the
+    disk.
+    """
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Drop frames and other data in memory."""
+        state = super().__getstate__()
+        state["_datasets"] = {
+            name: dataset
+            for name, dataset in self._datasets.items()
+            if not isinstance(dataset, MemoryDataset) or is_parameter(name)
+        }
+        return state
+
+
+class SharedTidemarkCatalog(_SavesAside, SharedMemoryDataCatalog):
+    """The catalog of Kedro's process runner."""
+
+
+def _can_move(dataset: Any) -> bool:
+    """Say whether a dataset is one file of this disk, and nothing odd lies in its place."""
+    if not isinstance(dataset, AbstractVersionedDataset):
+        return False  # the project's own datasets write aside by themselves
+    place = Path(dataset._filepath)
+    fits = not place.exists() or place.is_dir() is (dataset._version is not None)
+    return getattr(dataset, "_protocol", None) == "file" and fits
+
+
+def is_parameter(name: str) -> bool:
+    """Say whether a dataset's name means parameters."""
+    return name == "parameters" or name.startswith("params:")

@@ -1,0 +1,122 @@
+"""Fitting: hyperparameters by cross-validation, and whether a solver has converged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tidemark.domain.estimators import REGRESSOR_STEP
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from sklearn.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A fitted estimator and how cross-validation chose it."""
+
+    estimator: Pipeline
+    best_params: dict[str, Any]
+    fold_rmse: list[float]
+    candidates: list[dict[str, Any]]
+
+
+def fit_by_cv(
+    estimator: Pipeline,
+    grid: Mapping[str, Sequence[Any]],
+    features: pd.DataFrame,
+    target: pd.Series,
+    folds: Sequence[tuple[np.ndarray, np.ndarray]],
+) -> FittedModel:
+    """Choose hyperparameters by the mean RMSE over folds, then fit on all rows.
+
+    Parameters
+    ----------
+    estimator : Pipeline
+        As `make_estimator` builds it.
+    grid : mapping of str to sequence
+        Values to try of each of the regressor's parameters; may be empty.
+    features : DataFrame of float64, shape (rows, features)
+        No missing values.
+    target : Series of float64
+        One label for each row.
+    folds : sequence of (train, valid)
+        Positions of rows. Everything that is fitted is fitted on ``train`` alone.
+
+    Returns
+    -------
+    FittedModel
+        ``fold_rmse`` in the target's unit, in the order of the folds.
+
+    Raises
+    ------
+    ConvergenceWarning
+        If one of the fits, of a fold or of all rows, does not converge.
+    """
+    from sklearn.metrics import get_scorer
+    from sklearn.model_selection import GridSearchCV
+
+    score = get_scorer("neg_root_mean_squared_error")
+
+    def score_converged(fitted: Pipeline, features: pd.DataFrame, target: pd.Series) -> float:
+        check_convergence(fitted)
+        return float(score(fitted, features, target))
+
+    prefix = _regressor_prefix(estimator)
+    search = GridSearchCV(
+        estimator,
+        {f"{prefix}{name}": list(values) for name, values in grid.items()},
+        scoring=score_converged,
+        cv=list(folds),
+        error_score="raise",
+    )
+    search.fit(features, target)
+    check_convergence(search.best_estimator_)
+    results = search.cv_results_
+    scores = [-results[f"split{number}_test_score"] for number in range(len(folds))]
+    candidates: list[dict[str, Any]] = [
+        {
+            "params": {key.removeprefix(prefix): value for key, value in params.items()},
+            "mean_rmse": float(-results["mean_test_score"][number]),
+        }
+        for number, params in enumerate(results["params"])
+    ]
+    best = int(search.best_index_)
+    return FittedModel(
+        estimator=search.best_estimator_,
+        best_params=candidates[best]["params"],
+        fold_rmse=[float(score[best]) for score in scores],
+        candidates=candidates,
+    )
+
+
+def check_convergence(fitted: Pipeline) -> None:
+    """Refuse an estimator whose solver has stopped at its limit of iterations.
+
+    The state is read because the warning can be missed: its filters are one list for the whole
+    process, which scikit-learn empties and fills again around the fit of every fold, whatever
+    other threads are fitting meanwhile.
+
+    Raises
+    ------
+    ConvergenceWarning
+        scikit-learn's own, under the condition under which it warns.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+
+    regressor = fitted.named_steps[REGRESSOR_STEP]
+    machine = getattr(regressor, "regressor_", regressor)
+    limit, done = getattr(machine, "max_iter", None), getattr(machine, "n_iter_", None)
+    # Solvers without iterations have no limit; exact support vectors say -1 for none.
+    if limit is not None and done is not None and done >= limit > 0:
+        raise ConvergenceWarning(
+            f"{type(machine).__name__} stopped at its limit of {limit} iterations."
+        )
+
+
+def _regressor_prefix(estimator: Pipeline) -> str:
+    wrapped = hasattr(estimator.named_steps[REGRESSOR_STEP], "regressor")
+    return f"{REGRESSOR_STEP}__regressor__" if wrapped else f"{REGRESSOR_STEP}__"

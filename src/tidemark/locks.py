@@ -1,0 +1,98 @@
+"""One run at a time on one data root."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from tidemark.errors import RunError, mask
+from tidemark.files import write_aside
+
+logger = logging.getLogger(__name__)
+
+_LOCK, _OWNER = ".run.lock", ".run.json"
+
+
+@contextmanager
+def hold_data_root(root: Path, run_id: str, *, wait: bool) -> Iterator[None]:
+    """Hold a data root for one run.
+
+    The operating system gives the lock of a process that has died back; the note that it left
+    behind says so.
+
+    Parameters
+    ----------
+    root : Path
+        The data root.
+    run_id : str
+        Who holds it.
+    wait : bool
+        Whether to wait for another run to end.
+
+    Raises
+    ------
+    RunError
+        If another run holds it and ``wait`` is false, or the folder cannot be written.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(root / _LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            owner = describe_owner(root)
+            if not wait:
+                raise RunError(
+                    f"{owner} holds {root}. Try later, or run without --no-wait."
+                ) from None
+            logger.warning("%s holds %s; waiting for it to end (Ctrl-C gives up)", owner, root)
+            lock.acquire()
+    except OSError as error:
+        raise RunError(
+            f"'{root}' cannot be written: {error}. Give another --params data_root=DIR."
+        ) from error
+    try:
+        if (root / _OWNER).exists():
+            logger.warning("%s had died; going on from what it finished", describe_owner(root))
+        about = {
+            "run_id": run_id,
+            "pid": os.getpid(),
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": mask(" ".join(["kedro", *sys.argv[1:]])),
+        }
+        write_aside(root / _OWNER, json.dumps(about))
+        yield
+    finally:
+        (root / _OWNER).unlink(missing_ok=True)
+        lock.release()
+
+
+def describe_owner(root: Path) -> str:
+    """Say which run holds a data root, or held it last."""
+    try:
+        about: dict[str, Any] = json.loads((root / _OWNER).read_text(encoding="utf-8"))
+        return f"Run {about['run_id']} (process {about['pid']}, since {about['started']})"
+    except (OSError, ValueError, KeyError, TypeError):  # between two runs, or torn
+        return "Another run"
+
+
+def is_held(root: Path) -> bool:
+    """Say whether a run is going on."""
+    if not (root / _LOCK).exists():
+        return False
+    lock = FileLock(root / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):
+        return True
+    lock.release()
+    return False

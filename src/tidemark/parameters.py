@@ -1,0 +1,184 @@
+"""What the configuration may hold: every file's shape, and the check of it as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Annotated, Any, Self
+
+from kedro.framework.project import settings
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from tidemark.alerts import AlertSettings
+from tidemark.config import ScenarioConfig, Strict, StudyName, read_studies
+from tidemark.errors import ConfigError, UnknownName
+from tidemark.pipelines.data_engineering.returns.params import (
+    LabelParams,
+    PreprocessParams,
+    ValidationParams,
+)
+from tidemark.pipelines.feature_engineering.returns.params import FeatureParams, SplitParams
+from tidemark.pipelines.modelling.params import EvaluationParams, ModelParams, TrainParams
+from tidemark.pipelines.reporting.params import ReportParams
+from tidemark.runner.retries import Retries
+from tidemark.tracking.settings import TrackingSettings
+
+
+class ReturnsParams(Strict):
+    """All parameters of the returns study."""
+
+    validation: ValidationParams
+    labels: LabelParams
+    features: FeatureParams
+    split: SplitParams
+    report: ReportParams
+
+    @model_validator(mode="after")
+    def _features_fit_into_warm_up(self) -> Self:
+        if self.labels.warm_up_days <= self.features.longest:
+            raise ValueError(
+                f"labels.warm_up_days is {self.labels.warm_up_days}; it must exceed the longest "
+                f"look-back of the features, {self.features.longest}"
+            )
+        return self
+
+
+class Globals(Strict):
+    """What ``globals.yml`` may name."""
+
+    data_root: Annotated[str, Field(min_length=1)]
+    prices_file: Annotated[str, Field(min_length=1)]
+    exogenous_file: Annotated[str, Field(min_length=1)]
+    as_of: str
+
+
+class TrackingFile(Strict):
+    """What ``mlflow.yml`` may hold."""
+
+    mlflow: TrackingSettings
+
+
+class RetriesFile(Strict):
+    """What ``retries.yml`` may hold."""
+
+    retries: Retries
+
+
+class AlertsFile(Strict):
+    """What ``alerts.yml`` may hold."""
+
+    alerts: AlertSettings
+
+
+class Parameters(Strict):
+    """The whole tree of parameters."""
+
+    as_of: str
+    modelling: TrainParams
+    evaluation: EvaluationParams
+    scenarios: dict[StudyName, dict[str, ScenarioConfig]]
+    models: dict[StudyName, dict[str, ModelParams]]
+    returns: ReturnsParams
+
+    @field_validator("as_of")
+    @classmethod
+    def _is_a_date(cls, value: str) -> str:
+        if date.fromisoformat(value).isoformat() != value:
+            raise ValueError("give the date as YYYY-MM-DD")
+        return value
+
+
+def check_parameters(loader: Any, runtime: Mapping[str, Any]) -> None:
+    """Refuse names that do not exist, before Kedro silently falls back to defaults.
+
+    Parameters
+    ----------
+    loader : TidemarkConfigLoader
+        The run's configuration, runtime parameters included.
+    runtime : mapping
+        The runtime parameters alone.
+
+    Raises
+    ------
+    ConfigError
+        With every fault and its place in the tree.
+    """
+    try:
+        Globals.model_validate(loader["globals"])
+        TrackingFile.model_validate(loader["mlflow"])
+        RetriesFile.model_validate(loader["retries"])
+        AlertsFile.model_validate(loader["alerts"])
+        if runtime:
+            plain = type(loader)(
+                conf_source=loader.conf_source, env=loader.env, **settings.CONFIG_LOADER_ARGS
+            )
+            _check_runtime(_spell_out(plain["parameters"]), runtime)
+        tree = loader["parameters"]
+        given = {key: value for key, value in runtime.items() if key in Globals.model_fields}
+        merged = Globals.model_validate({**loader["globals"], **given})
+        if "as_of" in tree and tree["as_of"] != merged.as_of:
+            raise ValueError("as_of belongs in globals.yml or --params: there is one clock")
+        # Kedro adds runtime parameters to the tree, those of the globals among them.
+        extra = set(Globals.model_fields) - set(Parameters.model_fields)
+        _spell_out({key: value for key, value in tree.items() if key not in extra})
+        read_studies(tree)
+    except ValidationError as error:
+        raise ConfigError(_describe(error)) from error
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _describe(error: ValidationError, prefix: str = "") -> str:
+    lines = [
+        f"  - {prefix}{'.'.join(str(part) for part in one['loc']) or 'parameters'}: {one['msg']}"
+        for one in error.errors()
+    ]
+    return "Parameters cannot be used:\n" + "\n".join(lines)
+
+
+def _spell_out(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Validate the tree and return it with every default spelt out."""
+    tree = Parameters.model_validate(parameters).model_dump(mode="json")
+    for name, scenario in tree["scenarios"].get("returns", {}).items():
+        try:
+            treatment = PreprocessParams.model_validate(scenario["preprocess"])
+        except ValidationError as error:
+            raise ConfigError(_describe(error, f"scenarios.returns.{name}.preprocess.")) from error
+        scenario["preprocess"] = treatment.model_dump(mode="json")
+    return tree
+
+
+def _check_runtime(known: Mapping[str, Any], runtime: Mapping[str, Any]) -> None:
+    top = set(Globals.model_fields)
+    for path in _leaves(runtime):
+        if path not in top and not _exists(known, path):
+            near = _siblings(known, path)
+            raise UnknownName.of("parameter", path, [*near, *(top if "." not in path else [])])
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{path}.")
+        else:
+            yield path
+
+
+def _exists(tree: Any, path: str) -> bool:
+    for part in path.split("."):
+        if not isinstance(tree, Mapping) or part not in tree:
+            return False
+        tree = tree[part]
+    return True
+
+
+def _siblings(tree: Any, path: str) -> list[str]:
+    """List the paths that exist at the deepest level of ``path`` that does."""
+    prefix: list[str] = []
+    for part in path.split("."):
+        if not isinstance(tree, Mapping) or part not in tree:
+            break
+        tree = tree[part]
+        prefix.append(part)
+    return [".".join([*prefix, str(key)]) for key in tree] if isinstance(tree, Mapping) else []

@@ -1,0 +1,123 @@
+"""Where the project's own datasets lie is known from their entries, as the datasets know it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from kedro.framework.project import configure_project, settings
+from kedro.framework.startup import bootstrap_project
+
+from tidemark.checkpoints.entries import Entries, stored_path
+from tidemark.context import TidemarkContext
+from tidemark.pipeline_registry import slice_pipelines
+
+ROOT = Path(__file__).parents[2]
+OLD, NEW, NEWEST = "2019-01-01T10.00.00.000Z", "2019-01-02T10.00.00.000Z", "2019-01-03"
+
+pytestmark = [
+    # A dataset that another box reads bears its owner's dotted name on purpose.
+    pytest.mark.filterwarnings("ignore:One or more dataset names contain"),
+    # Kedro reads the fields of typed parameters in a way that Pydantic has deprecated.
+    pytest.mark.filterwarnings("ignore:Accessing the 'model_fields' attribute"),
+]
+
+
+@pytest.fixture
+def context(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> TidemarkContext:
+    """Load the project's context as a command does, writing below the test's folder."""
+    monkeypatch.setattr("tidemark.context._Active.loader", None)
+    bootstrap_project(ROOT)
+    configure_project("tidemark")
+    given = {"data_root": str(tmp_path / "data")}
+    session = settings.SESSION_CLASS.create(project_path=ROOT, runtime_params=given)
+    context = session.load_context()
+    assert isinstance(context, TidemarkContext)
+    return context
+
+
+@pytest.fixture
+def names(context: TidemarkContext) -> list[str]:
+    """Name every dataset of the project that is no parameter."""
+    datasets = slice_pipelines(context.studies)["__default__"].datasets()
+    found = sorted(name for name in datasets if not name.startswith("params:"))
+    assert len(found) > 100
+    return found
+
+
+def _touch(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+    return path
+
+
+def _fill(context: TidemarkContext, names: list[str]) -> None:
+    """Put something where each dataset that a node writes would be, in two versions if any."""
+    catalog = context.catalog  # made anew whenever it is asked for
+    for name in names:
+        dataset: Any = catalog[name]
+        place = getattr(dataset, "_filepath", None)
+        if type(dataset).__name__ == "SnapshotDataset":
+            dataset.save(pd.DataFrame({"date": [], "ticker": []}))
+        elif place and Path(place).is_relative_to(context.run_info.data_root):
+            versions = (OLD, NEW) if getattr(dataset, "_version", None) else (".",)
+            for version in versions:
+                base = Path(place)
+                _touch(base if version == "." else base / version / base.name)
+
+
+@pytest.mark.parametrize("filled", [False, True])
+def test_locate_of_every_dataset_of_the_project_agrees_with_the_dataset_itself(
+    context: TidemarkContext, names: list[str], filled: bool
+) -> None:
+    """The short way by the entry and the long way by the dataset end at one place, or at none."""
+    if filled:
+        _fill(context, names)
+    catalog = context._get_catalog(save_version=NEWEST)
+    entries = Entries(catalog, context.run_info)
+
+    short = {name: entries.locate(name) for name in names}
+    long = {name: stored_path(catalog[name], saved=False) for name in names}
+
+    assert short == long
+    if filled:
+        lost = [name for name, path in short.items() if path is None or not path.exists()]
+        assert lost == []
+        assert NEW in str(short["median_impute.ridge.model"])
+
+
+def test_locate_of_a_pinned_version_agrees_with_the_dataset_itself(
+    context: TidemarkContext, names: list[str]
+) -> None:
+    """``--load-versions`` counts, for entries and for families alike, and for nothing else."""
+    _fill(context, names)
+    pinned = {"median_impute.ridge.model": OLD, "returns_data.profile": OLD}
+    catalog = context._get_catalog(load_versions=pinned)
+    entries = Entries(catalog, context.run_info)
+
+    for name in (*pinned, "median_impute.ridge.metrics"):
+        place = entries.locate(name)
+        assert place == stored_path(catalog[name], saved=False)
+        assert place is not None
+        assert place.parent.name == pinned.get(name, NEW)
+
+
+def test_describe_of_every_dataset_of_the_project_holds_no_place_of_this_machine(
+    context: TidemarkContext, names: list[str]
+) -> None:
+    """A project that is moved, or writes elsewhere, has the same entries: nothing is stale."""
+    entries = Entries(context.catalog, context.run_info)
+    described = {name: entries.describe(name) for name in names}
+
+    text = json.dumps(described)
+    assert str(context.run_info.data_root) not in text
+    assert str(ROOT) not in text
+    assert described["median_impute.ridge.metrics"] == {
+        "type": "json.JSONDataset",
+        "filepath": "<data_root>/07_model_output/median_impute/ridge/metrics.json",
+        "versioned": True,
+        "save_args": {"indent": 2},
+    }
