@@ -70,7 +70,8 @@ lock: $(UV_STAMP) ## compile requirements.lock from pyproject.toml (ARGS=--upgra
 		--custom-compile-command "make lock" --quiet -o requirements.lock $(ARGS)
 
 clean: ## remove what runs wrote under data/ (records not yet synced too), caches and site/
-	git clean -fdXq data/0* data/checkpoints data/logs data/quarantine data/outbox
+	git clean -fdXq data/0* data/checkpoints data/logs data/quarantine data/outbox \
+		data/.hashes.json data/.run.lock data/.run.json
 	rm -rf site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

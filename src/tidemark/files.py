@@ -40,13 +40,14 @@ def sweep_aside(root: Path) -> int:
     swept = 0
     for path in root.rglob(f"{_ASIDE}-*"):
         owner = path.name.removeprefix(f"{_ASIDE}-").partition("-")[0]
-        if owner.isdigit() and not _is_alive(int(owner)):
+        if owner.isdigit() and not is_alive(int(owner)):
             path.unlink(missing_ok=True)
             swept += 1
     return swept
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Say whether a process of this machine is there."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -15,7 +15,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from tidemark.errors import RunError, mask
-from tidemark.files import write_aside
+from tidemark.files import is_alive, write_aside
 
 logger = logging.getLogger(__name__)
 
@@ -78,21 +78,21 @@ def hold_data_root(root: Path, run_id: str, *, wait: bool) -> Iterator[None]:
 
 def describe_owner(root: Path) -> str:
     """Say which run holds a data root, or held it last."""
-    try:
-        about: dict[str, Any] = json.loads((root / _OWNER).read_text(encoding="utf-8"))
-        return f"Run {about['run_id']} (process {about['pid']}, since {about['started']})"
-    except (OSError, ValueError, KeyError, TypeError):  # between two runs, or torn
+    about = _read_owner(root)
+    if about is None:  # between two runs
         return "Another run"
+    return f"Run {about['run_id']} (process {about['pid']}, since {about['started']})"
 
 
 def is_held(root: Path) -> bool:
-    """Say whether a run is going on."""
-    if not (root / _LOCK).exists():
-        return False
-    lock = FileLock(root / _LOCK)
+    """Say whether a run is going on, without getting into anybody's way."""
+    about = _read_owner(root)
+    return about is not None and is_alive(int(about["pid"]))
+
+
+def _read_owner(root: Path) -> dict[str, Any] | None:
     try:
-        lock.acquire(timeout=0)
-    except (Timeout, OSError):
-        return True
-    lock.release()
-    return False
+        about = json.loads((root / _OWNER).read_text(encoding="utf-8"))
+        return {key: about[key] for key in ("run_id", "pid", "started")}
+    except (OSError, ValueError, KeyError, TypeError):  # none, torn, or not one of ours
+        return None

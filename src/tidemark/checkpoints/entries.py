@@ -88,16 +88,15 @@ class Entries:
         entry = self.get(name)
         if entry is None:
             return None
-        place = entry.get("filepath") or entry.get("path")
-        if not isinstance(place, str) or str(entry["type"]).startswith("tidemark."):
-            return stored_path(self.catalog[name], saved=False)
-        place = place.removeprefix("file://")
-        if "://" in place:
-            return None
+        base = _place(entry)
         if not entry.get("versioned"):
-            return Path(place)
+            is_own = str(entry["type"]).startswith("tidemark.")
+            return stored_path(self.catalog[name], saved=False) if is_own or not base else base
+        if base is None:
+            return None
+        # The newest is looked for each time: a dataset remembers what was newest when it was
+        # asked first, and another process may have saved since.
         pinned = self.catalog._load_versions.get(name)
-        base = Path(place)
         versions = [pinned] if pinned else sorted(_names(base), reverse=True)
         paths = (base / version / base.name for version in versions)
         return next((path for path in paths if path.exists()), None)
@@ -105,11 +104,30 @@ class Entries:
     def remove_versions(self, name: str, versions: set[str]) -> None:
         """Remove versions of a dataset that no checkpoint vouches for."""
         entry = self.get(name)
-        if entry is None or not entry.get("versioned") or "://" in str(entry["filepath"]):
-            return
-        for version in versions:
-            if version in _names(Path(entry["filepath"])):
-                shutil.rmtree(Path(entry["filepath"]) / version)
+        base = _place(entry) if entry is not None and entry.get("versioned") else None
+        if base is not None:
+            for version in versions & set(_names(base)):
+                shutil.rmtree(base / version)
+
+    def is_watched(self, name: str) -> bool:
+        """Say whether a change of what a dataset reads can be seen.
+
+        It can on this machine's disk. What is pinned to an as-of date, or reads nothing, does
+        not change.
+        """
+        entry = self.get(name)
+        if entry is None:
+            return False
+        is_nothing = "filepath" in entry and entry["filepath"] is None
+        return is_nothing or "as_of" in entry or self.locate(name) is not None
+
+
+def _place(entry: Mapping[str, Any]) -> Path | None:
+    """Read where an entry says that a file or folder of this disk lies."""
+    place = entry.get("filepath") or entry.get("path")
+    if not isinstance(place, str) or "://" in place.removeprefix("file://"):
+        return None
+    return Path(place.removeprefix("file://"))
 
 
 def _names(folder: Path) -> list[str]:

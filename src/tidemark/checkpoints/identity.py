@@ -31,12 +31,14 @@ _reader = CodeReader(_PACKAGE)
 class Identity:
     """What decides a node's outputs.
 
-    ``code`` maps each module of the project that the node reaches to the hash of its syntax
+    ``wiring`` holds the inputs and outputs in the function's order, and bound arguments. ``code``
+    maps each module of the project that the node reaches to the hash of its syntax
     tree, ``entries`` each dataset that it reads or writes to its catalog entry, ``libraries``
     each library that this code imports to its version.
     """
 
     function: str
+    wiring: Mapping[str, Any]
     code: Mapping[str, str]
     params: Mapping[str, Any]
     entries: Mapping[str, Any]
@@ -65,8 +67,11 @@ def identify(node: Node, entries: Entries) -> Identity:
     versions = {DISTRIBUTIONS.get(one, one): library_version(one) for one in sorted(names)}
     return Identity(
         function=f"{func.__module__}.{func.__qualname__}",
+        wiring=_as_stored(
+            {"inputs": node._inputs, "outputs": node._outputs, "bound": _bound(node.func)}
+        ),
         code=code,
-        params=json.loads(json.dumps(plain_params, default=str)),  # as a checkpoint gives it back
+        params=_as_stored(plain_params),
         entries=described,
         libraries={name: version for name, version in versions.items() if version},
     )
@@ -103,6 +108,20 @@ def _unwrap(func: Any) -> Any:
     while isinstance(func, functools.partial):
         func = func.func
     return inspect.unwrap(func)
+
+
+def _bound(func: Any) -> list[Any]:
+    """List the arguments that a function was given before its node has others."""
+    bound: list[Any] = []
+    while isinstance(func, functools.partial):
+        bound.append([list(map(plain, func.args)), {k: plain(v) for k, v in func.keywords.items()}])
+        func = func.func
+    return bound
+
+
+def _as_stored(value: Any) -> Any:
+    """Give a value the form in which a checkpoint gives it back."""
+    return json.loads(json.dumps(value, default=str))
 
 
 def _own_paths(value: Any) -> Iterator[str]:

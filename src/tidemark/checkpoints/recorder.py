@@ -39,6 +39,7 @@ class NodeRecorder:
             run_id=run_id,
             started=now(),
             function=identity.function,
+            wiring=dict(identity.wiring),
             code=dict(identity.code),
             params=dict(identity.params),
             entries=dict(identity.entries),

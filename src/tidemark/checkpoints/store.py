@@ -33,8 +33,8 @@ class DataRecord:
 class NodeRecord:
     """What a node has done: the content of a checkpoint.
 
-    ``code``, ``params``, ``entries`` and ``libraries`` are those of the node's identity (see
-    `tidemark.checkpoints.identity`). ``attempts`` lists those that failed and were repeated,
+    ``wiring``, ``code``, ``params``, ``entries`` and ``libraries`` are those of the node's identity
+    (see `tidemark.checkpoints.identity`). ``attempts`` lists those that failed and were repeated,
     ``incidents`` what went otherwise than planned, ``stale_inputs`` the inputs that were read
     although they were not fresh.
     """
@@ -51,6 +51,7 @@ class NodeRecord:
     params: dict[str, Any] = field(default_factory=dict)
     inputs: list[DataRecord] = field(default_factory=list)
     outputs: list[DataRecord] = field(default_factory=list)
+    wiring: dict[str, Any] = field(default_factory=dict)
     code: dict[str, str] = field(default_factory=dict)
     entries: dict[str, Any] = field(default_factory=dict)
     libraries: dict[str, str] = field(default_factory=dict)

@@ -164,8 +164,9 @@ class Judge:
             if name not in recorded:
                 yield State.STALE, f"output {name} is new"
             elif current is None:
-                kept = "is absent" if recorded[name] else "is held in memory only"
-                yield State.MISSING, f"output {name} {kept}"
+                place = "outside this disk" if self._entries.get(name) else "in memory only"
+                kept = "absent" if recorded[name] else f"held {place}"
+                yield State.MISSING, f"output {name} is {kept}"
             elif current != recorded[name]:
                 yield State.CORRUPT, f"output {name} was altered after it was written"
 
@@ -175,8 +176,9 @@ class Judge:
         for name in names:
             if name not in recorded:
                 yield State.STALE, f"input {name} is new"
-            elif self._entries.get(name) is None:  # without a hash no change of it would be seen
-                yield State.STALE, f"input {name} is held in memory only"
+            elif not self._entries.is_watched(name):
+                place = "outside this disk" if self._entries.get(name) else "in memory only"
+                yield State.STALE, f"input {name} is held {place}, where a change is not seen"
             elif (current := self._hash(name)) != recorded[name]:
                 change = f"{_short(recorded[name])} -> {_short(current)}"
                 yield State.STALE, f"input {name} has changed, {change}"
@@ -205,6 +207,8 @@ def _passing(found: Found) -> Iterator[tuple[State, str]]:
 def _differences(record: NodeRecord, now: Identity) -> Iterator[str]:
     if record.function != now.function:
         yield f"function {record.function} -> {now.function}"
+    elif record.wiring != now.wiring and set(record.entries) == set(now.entries):
+        yield "its inputs and outputs are wired otherwise"
     modules = record.code.keys() | now.code.keys()
     changed = sorted(name for name in modules if record.code.get(name) != now.code.get(name))
     if changed:

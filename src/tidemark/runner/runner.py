@@ -153,8 +153,11 @@ class TidemarkRunner(AbstractRunner):
         progress = open_progress(len(plan.states), likely, workers.count)
         schedule = Schedule(pipeline, plan, workers, make_task, progress, hear)
         try:
-            if workers.count > 1 or self._executor != "sequential":
+            if self._executor != "sequential":
                 _refuse_memory(pipeline, plan)
+            for name in sorted(pipeline.datasets()):
+                if name not in catalog:  # Kedro's runtime pattern holds it in memory
+                    catalog.get(name, fallback_to_runtime_pattern=True)
             schedule.work()
             workers.close()
         except BaseException:
