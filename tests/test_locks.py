@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tidemark.errors import EXIT_ERROR, RunError
-from tidemark.locks import describe_owner, hold_data_root, is_held
+from tidemark.locks import describe_owner, find_run, hold_data_root
 
 # Holds a data root, says so, and lives until it is told to end.
 OWNER = """
@@ -128,11 +128,11 @@ def test_hold_after_a_killed_run_is_free_and_says_that_it_died(
     with _owner(root) as process:
         os.kill(process.pid, signal.SIGKILL)
         process.wait(timeout=30)
-        was_held = is_held(root)
+        was_held = find_run(root)
         with hold_data_root(root, "the-second", wait=False):
             about = json.loads((root / ".run.json").read_text(encoding="utf-8"))
 
-    assert not was_held
+    assert was_held is None
     assert about["run_id"] == "the-second"
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
@@ -174,16 +174,18 @@ def test_hold_of_a_place_that_cannot_be_written_is_a_run_error(tmp_path: Path, p
         hold_data_root(tmp_path / place, "run-1", wait=False).__enter__()
 
 
-def test_is_held_tells_a_running_run_from_none(root: Path) -> None:
+def test_find_run_tells_a_running_run_from_none(root: Path) -> None:
     """Asking makes no folder, disturbs nobody and does not keep the lock."""
-    before = is_held(root), root.exists()
+    before = find_run(root), root.exists()
     with _owner(root) as process:
-        during = [is_held(root) for _ in range(3)]
+        during = [find_run(root) for _ in range(3)]
         _let_end(process)
         process.wait(timeout=30)
-        after = [is_held(root) for _ in range(3)]
+        after = [find_run(root) for _ in range(3)]
 
-    assert before == (False, False)
-    assert (during, after) == ([True] * 3, [False] * 3)
+    assert before == (None, False)
+    assert after == [None] * 3
+    assert len(set(during)) == 1
+    assert during[0] is not None
     with hold_data_root(root, "run-1", wait=False):
-        assert is_held(root)
+        assert find_run(root) == "run-1"

@@ -73,6 +73,9 @@ class TidemarkContext(KedroContext):
         self.new_alerts()
 
     def _get_validated_params(self) -> dict[str, Any]:
+        # Kedro types the parameters of the pipelines that a command names and leaves others
+        # plain, without defaults: one node would have two identities.
+        self._pipelines_to_validate = None
         if self._validated_params_cache is None:
             self.check_parameters()
         return super()._get_validated_params()
@@ -119,7 +122,13 @@ class TidemarkSession(KedroSession):
         """
         root = self.load_context().run_info.data_root
         with hold_data_root(root, self.store["session_id"], wait=self.waits_for_others):
-            result: dict[str, Any] = super().run(*arguments, **options)
+            try:
+                result: dict[str, Any] = super().run(*arguments, **options)
+            except (KeyboardInterrupt, SystemExit) as error:  # Kedro has no hook for these
+                interrupted = getattr(self._hook_manager.hook, "on_run_interrupted", None)
+                if interrupted is not None:
+                    interrupted(error=error)
+                raise
         return result
 
 

@@ -150,11 +150,26 @@ def mask(text: str) -> str:
 
     Examples
     --------
-    >>> mask("no answer from http://bob:se@cret@host:5000/api?key=1, sorry")
-    'no answer from http://***@host:5000/api?***, sorry'
+    >>> mask("no answer from http://bob:se/c@ret@host:5000/api?key=1 so far")
+    'no answer from http://***@host:5000/api?*** so far'
     """
-    text = re.sub(r"://[^/\s]+@", "://***@", text)
-    return re.sub(r"(://[^\s?,'\"]+)\?[^\s,'\")]*", r"\1?***", text)
+    text = re.sub(r"://[^\s\"'<>]*@", "://***@", text)
+    return re.sub(r"(://[^\s?#\"'<>]+)[?#][^\s\"'<>]*", r"\1?***", text)
+
+
+def brief(text: str) -> str:
+    r"""Take the line that tells from an error's text: Kedro's wrappers say where, then why.
+
+    Examples
+    --------
+    >>> brief("DatasetError: x: Failed while loading data from dataset X().\nIt answered 503.")
+    'It answered 503.'
+    >>> brief("ValueError: no")
+    'ValueError: no'
+    """
+    lines = [line for line in text.splitlines() if line.strip()] or [""]
+    is_wrapped = len(lines) > 1 and re.search(r"Failed while (loading|saving) data", lines[0])
+    return lines[1] if is_wrapped else lines[0]
 
 
 def describe_examples(values: Iterable[object], limit: int = MAX_EXAMPLES) -> str:

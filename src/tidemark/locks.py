@@ -84,10 +84,10 @@ def describe_owner(root: Path) -> str:
     return f"Run {about['run_id']} (process {about['pid']}, since {about['started']})"
 
 
-def is_held(root: Path) -> bool:
-    """Say whether a run is going on, without getting into anybody's way."""
+def find_run(root: Path) -> str | None:
+    """Find the id of the run that is going on, without getting into anybody's way."""
     about = _read_owner(root)
-    return about is not None and is_alive(int(about["pid"]))
+    return str(about["run_id"]) if about is not None and is_alive(int(about["pid"])) else None
 
 
 def _read_owner(root: Path) -> dict[str, Any] | None:

@@ -13,6 +13,8 @@ from typing import Any
 import yaml
 from kedro.framework.project import configure_logging
 
+from tidemark.errors import mask
+
 PIPELINE_LOG = "pipeline.log"
 
 
@@ -25,12 +27,20 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": mask(record.getMessage()),
         }
         line |= getattr(record, "facts", {})
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+            line["traceback"] = mask(self.formatException(record.exc_info))
         return json.dumps(line, default=str)
+
+
+class MaskingFormatter(logging.Formatter):
+    """Format a record as readable text without anybody's password or key."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text."""
+        return mask(super().format(record))
 
 
 class _ThisThread(logging.Filter):
@@ -56,15 +66,23 @@ def configure_terminal(project_path: Path, is_verbose: bool = False) -> None:
         if is_verbose:
             for about in (*settings["loggers"].values(), *settings["handlers"].values()):
                 about["level"] = "DEBUG"
+            settings["loggers"]["urllib3"]["level"] = "INFO"  # below, it shows what it asks for
         configure_logging(settings)
+        about = settings["formatters"]["terminal"]
+        for handler in _terminal_handlers():  # Kedro lets no configuration name our class
+            handler.setFormatter(MaskingFormatter(about["format"], about.get("datefmt")))
     _Terminal.is_verbose = is_verbose
 
 
 def quieten_terminal() -> None:
     """Let only warnings of this process reach the terminal."""
-    for handler in logging.getLogger().handlers:
-        if type(handler) is logging.StreamHandler:
-            handler.setLevel(logging.WARNING)
+    for handler in _terminal_handlers():
+        handler.setLevel(logging.WARNING)
+
+
+def _terminal_handlers() -> list[logging.StreamHandler[Any]]:
+    handlers = logging.getLogger().handlers
+    return [handler for handler in handlers if type(handler) is logging.StreamHandler]
 
 
 def is_verbose() -> bool:
@@ -117,7 +135,7 @@ def open_task_log(folder: Path, task: str) -> logging.Handler:
     folder.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(folder / f"{task}.log", mode="w", encoding="utf-8")
     handler.setLevel(logging.DEBUG)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    handler.setFormatter(MaskingFormatter("%(asctime)s %(levelname)-7s %(message)s"))
     handler.addFilter(_ThisThread())
     logging.getLogger().addHandler(handler)
     return handler

@@ -30,6 +30,18 @@ def die_with_parent() -> None:
     threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
 
 
+def limit_threads(threads: int) -> None:
+    """Let numerical libraries of this process, and of its children, use so many threads.
+
+    Those that are loaded are told; those that will be read the environment.
+    """
+    from threadpoolctl import threadpool_limits
+
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = str(threads)
+    threadpool_limits(threads)
+
+
 def _end_after(sentinel: int) -> None:
     multiprocessing.connection.wait([sentinel])
     os.kill(os.getpid(), signal.SIGKILL)

@@ -13,14 +13,14 @@ from tidemark.config import RunInfo
 
 def print_summary(info: RunInfo, run_id: str, seconds: float) -> None:
     """Print what a run did: nodes, time, best model of each scenario, where to look."""
-    from rich.console import Console
-    from rich.table import Table
-
     store = CheckpointStore(info.data_root / "checkpoints")
     everything = list(store.finished())
     records = [record for record in everything if record.run_id == run_id]
     if not records:
         return
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(title=f"Run {run_id}", title_justify="left", show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -71,6 +71,8 @@ def _outputs(records: Sequence[NodeRecord], name: str) -> list[Path]:
 def _best_by_scenario(records: Sequence[NodeRecord]) -> dict[str, dict[str, Any]]:
     best: dict[str, dict[str, Any]] = {}
     for path in _outputs(records, "outcome"):
+        if not path.exists():  # the data root was moved since
+            continue
         outcome = json.loads(path.read_text(encoding="utf-8"))
         if outcome["status"] == "failed":
             continue

@@ -460,7 +460,7 @@ def test_a_longer_retry_after_takes_the_place_of_the_delay() -> None:
 
 
 def test_a_retry_after_longer_than_the_longest_delay_fails_with_a_note() -> None:
-    """A run does not stand still for an hour; the error says where to allow it."""
+    """A run does not stand still for an hour; what may stand in is asked for, then it fails."""
     error = SourceError("busy", is_transient=True, retry_after_seconds=3600)
     trial = _Trial(error)
 
@@ -472,8 +472,8 @@ def test_a_retry_after_longer_than_the_longest_delay_fails_with_a_note() -> None
         "Not tried again: the source asks to wait 3600 s, longer than longest_delay_seconds (60) "
         "of job 'fetch' in retries.yml. Run later, or raise it."
     ]
-    assert trial.calls == [(1, False)]
-    assert not trial.waits
+    assert trial.calls == [(1, False), (2, True)]
+    assert trial.waits == [0.0]
 
 
 def test_policies_and_records_survive_the_way_to_a_worker(shipped: Retries) -> None:

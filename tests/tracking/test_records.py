@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +166,13 @@ def test_record_model_is_copied_with_its_features(
     record = track("model", model, "models/model.pkl")
 
     file = "median_impute.ridge.output.pkl"
-    assert record["model"] == {"file": file, "features": ["ret_lag_1", "ret_lag_2"]}
+    assert record["model"] == {
+        "file": file,
+        "features": ["ret_lag_1", "ret_lag_2"],
+        "requirements": [
+            f"{name}=={version(name)}" for name in ("scikit-learn", "numpy", "pandas", "scipy")
+        ],
+    }
     assert kept == [(Path("models/model.pkl"), file)]
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kedro.io import AbstractVersionedDataset
+from kedro.io import AbstractVersionedDataset, MemoryDataset, SharedMemoryDataset
 from kedro.io.core import VersionNotFoundError
 
 from tidemark.config import RunInfo, is_address
@@ -21,6 +22,7 @@ from tidemark.errors import mask
 _IN_MEMORY = ("MemoryDataset", "SharedMemoryDataset")
 # What people look at, and secrets: neither changes what is stored.
 _APART = ("metadata", "credentials")
+_SECRET = re.compile(r"headers|token|secret|passw|api_?key|authorization|^key$", re.I)
 
 
 class Entries:
@@ -43,15 +45,14 @@ class Entries:
 
     def _resolve(self, name: str) -> dict[str, Any] | None:
         resolver = self.catalog.config_resolver
-        config = resolver.config.get(name)
-        if config is None:
-            held = self.catalog._datasets.get(name)
-            if held is not None:  # added by hand, without an entry
-                return {"type": f"{type(held).__module__}.{type(held).__qualname__}"}
-            config = resolver.resolve_pattern(name)
-        if not config or str(config.get("type", "")).rpartition(".")[2] in _IN_MEMORY:
+        config = resolver.config.get(name) or resolver.resolve_pattern(name) or {}
+        if str(config.get("type", "MemoryDataset")).rpartition(".")[2] not in _IN_MEMORY:
+            return dict(config)
+        held = self.catalog._datasets.get(name)
+        if held is None or isinstance(held, MemoryDataset | SharedMemoryDataset):
             return None
-        return dict(config)
+        # Added by hand, without an entry.
+        return {"type": f"{type(held).__module__}.{type(held).__qualname__}"}
 
     def describe(self, name: str) -> dict[str, Any] | None:
         """Return the part of an entry that decides what is stored, free of this machine's paths."""
@@ -64,20 +65,28 @@ class Entries:
     def _without_places(self, value: Any) -> Any:
         if isinstance(value, Mapping):
             kept = {str(key): one for key, one in value.items() if key not in _APART}
-            return {key: self._without_places(one) for key, one in kept.items()}
+            return {
+                key: _hide(one) if _SECRET.search(key) else self._without_places(one)
+                for key, one in kept.items()
+            }
         if isinstance(value, list | tuple):
             return [self._without_places(one) for one in value]
         if isinstance(value, str) and is_address(value):
-            hidden = hashlib.sha256(value.encode()).hexdigest()[:8] if mask(value) != value else ""
-            return f"{mask(value)} {hidden}".strip()  # a secret that changes is still a change
+            masked = mask(value)
+            return masked if masked == value else f"{masked} {_hide(value)}"
         if isinstance(value, str):
             for place, word in self._places:
                 value = value.replace(place, word)
             return value
         return value if isinstance(value, int | float | bool | None) else str(value)
 
-    def locate(self, name: str) -> Path | None:
+    def locate(self, name: str, *, is_output: bool = False) -> Path | None:
         """Find the file or folder that a dataset would be loaded from.
+
+        Parameters
+        ----------
+        is_output : bool
+            Whether the newest version is meant, whatever ``--load-versions`` asks to be read.
 
         Returns
         -------
@@ -96,7 +105,7 @@ class Entries:
             return None
         # The newest is looked for each time: a dataset remembers what was newest when it was
         # asked first, and another process may have saved since.
-        pinned = self.catalog._load_versions.get(name)
+        pinned = None if is_output else self.catalog._load_versions.get(name)
         versions = [pinned] if pinned else sorted(_names(base), reverse=True)
         paths = (base / version / base.name for version in versions)
         return next((path for path in paths if path.exists()), None)
@@ -120,6 +129,11 @@ class Entries:
             return False
         is_nothing = "filepath" in entry and entry["filepath"] is None
         return is_nothing or "as_of" in entry or self.locate(name) is not None
+
+
+def _hide(secret: Any) -> str:
+    """Stand in for a secret, so that a change of it is still a change."""
+    return f"*** {hashlib.sha256(repr(secret).encode()).hexdigest()[:8]}"
 
 
 def _place(entry: Mapping[str, Any]) -> Path | None:

@@ -26,6 +26,7 @@ class HashCache:
         self._path = path
         self._is_trusted = is_trusted
         self._known: dict[str, list[int | str]] = {}
+        self._learnt: dict[str, list[int | str]] = {}
         self._grown = False
         if path is not None and is_trusted:
             try:
@@ -36,9 +37,9 @@ class HashCache:
     def hash_file(self, path: Path) -> str:
         """Hash a file with SHA-256, unless its hash is known."""
         facts = stat_of(path)
-        known = self._known.get(str(path))
-        if known is not None and known[:4] == facts:
-            return str(known[4])
+        for known in (self._known.get(str(path)), self._learnt.get(str(path))):
+            if known is not None and known[:4] == facts:
+                return str(known[4])
         digest = hashlib.sha256()
         with open(path, "rb") as stream:
             while chunk := stream.read(_CHUNK):
@@ -49,8 +50,8 @@ class HashCache:
 
     def learn(self, path: Path, stat: list[int], sha256: str) -> None:
         """Take over what a record says of a file; it is used while the file is as it was."""
-        if self._is_trusted and str(path) not in self._known:
-            self._known[str(path)] = [*stat, sha256]
+        if self._is_trusted:
+            self._learnt[str(path)] = [*stat, sha256]
 
     def save(self) -> None:
         """Keep what was learnt; a folder that cannot be written costs hashing again."""

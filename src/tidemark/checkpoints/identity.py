@@ -8,6 +8,7 @@ import hashlib
 import inspect
 import json
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from functools import lru_cache
@@ -23,7 +24,13 @@ from tidemark.datasets.catalog import is_parameter
 _PARAMS = "params:"
 _PACKAGE = "tidemark"
 _OWN_PATH = re.compile(rf"{_PACKAGE}(\.\w+)+")
-_STORED_WITH = {"pandas.": "pandas", "Parquet": "pyarrow", "matplotlib.": "matplotlib"}
+_STORED_WITH = {
+    "matplotlib.": "matplotlib",
+    "pandas.": "pandas",
+    "Parquet": "pyarrow",
+    "Snapshot": "pyarrow",
+    "TableFile": "pyarrow",
+}
 _reader = CodeReader(_PACKAGE)
 
 
@@ -73,7 +80,10 @@ def identify(node: Node, entries: Entries) -> Identity:
         code=code,
         params=_as_stored(plain_params),
         entries=described,
-        libraries={name: version for name, version in versions.items() if version},
+        libraries={
+            "python": ".".join(map(str, sys.version_info[:2])),
+            **{name: version for name, version in versions.items() if version},
+        },
     )
 
 
@@ -111,11 +121,14 @@ def _unwrap(func: Any) -> Any:
 
 
 def _bound(func: Any) -> list[Any]:
-    """List the arguments that a function was given before its node has others."""
+    """List what a function holds before its node gives it more: arguments, names closed over."""
     bound: list[Any] = []
     while isinstance(func, functools.partial):
         bound.append([list(map(plain, func.args)), {k: plain(v) for k, v in func.keywords.items()}])
         func = func.func
+    for cell in getattr(func, "__closure__", None) or ():
+        held = cell.cell_contents
+        bound.append(getattr(held, "__qualname__", None) or plain(held))
     return bound
 
 
@@ -137,12 +150,12 @@ def _own_paths(value: Any) -> Iterator[str]:
 
 
 def _libraries_of(entries: Any) -> Iterator[str]:
-    """Name what Kedro's own datasets store with."""
+    """Name what datasets store with, where their code does not import it."""
     for entry in entries:
         kind = str((entry or {}).get("type", _PACKAGE)).removeprefix("kedro_datasets.")
         if not kind.startswith(_PACKAGE):
             yield "kedro_datasets"
-            yield from (name for word, name in _STORED_WITH.items() if word in kind)
+        yield from (name for word, name in _STORED_WITH.items() if word in kind)
 
 
 @lru_cache

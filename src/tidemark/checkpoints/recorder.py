@@ -30,6 +30,13 @@ class NodeRecorder:
         collector: Collector,
     ) -> None:
         self.catalog = entries.catalog
+        self._before = {
+            name: stat_of(path)
+            for name in dict.fromkeys(node.inputs)
+            if not is_parameter(name)
+            and (path := entries.locate(name)) is not None
+            and path.is_file()
+        }
         self._missing = set(node.outputs)
         self._collector = collector
         self._clock = time.perf_counter()
@@ -52,12 +59,22 @@ class NodeRecorder:
         return not self._missing
 
     def loaded(self, inputs: Mapping[str, Any]) -> None:
-        """Note what the node's function is given."""
+        """Note what the node's function is given.
+
+        Raises
+        ------
+        OSError
+            If an input was changed while it was read: what was read may be neither the old nor
+            the new.
+        """
         self.record.inputs = [
             self._describe(name, value, saved=False)
             for name, value in inputs.items()
             if not is_parameter(name)
         ]
+        for one in self.record.inputs:
+            if one.name in self._before and one.stat != self._before[one.name]:
+                raise OSError(f"'{one.path}' was changed while it was read. Run again.")
 
     def saved(self, dataset: str, data: Any) -> None:
         """Note that an output was saved."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shlex
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -108,7 +109,11 @@ def _run(options: dict[str, Any]) -> int:
                 seconds = time.perf_counter() - started
                 print_summary(context.run_info, session.store["session_id"], seconds)
     except KeyboardInterrupt:
-        return _close_interrupted()
+        click.secho("Interrupted.", err=True, fg="red")
+        return errors.EXIT_INTERRUPTED
+    except SystemExit as error:  # a node under one of Kedro's runners; its status is not ours
+        click.secho(f"A node ended the process with {error.code!r}.", err=True, fg="red")
+        return errors.EXIT_ERROR
     except Exception as error:
         return explain(error)
     finally:
@@ -137,7 +142,7 @@ def _make_runner(options: dict[str, Any]) -> AbstractRunner:
             is_forced=options["force"],
             allows_stale_inputs=options["allow_stale_inputs"],
             is_verified=options["verify"],
-            remedy_options=_repeat_options(options),
+            remedy_options=repeat_options(options),
         )
         return TidemarkRunner(**given, conduct=conduct)
     if options["allow_stale_inputs"] or options["verify"] or options["dry_run"]:
@@ -149,12 +154,17 @@ def _make_runner(options: dict[str, Any]) -> AbstractRunner:
     return runner
 
 
-def _repeat_options(options: dict[str, Any]) -> tuple[str, ...]:
+def repeat_options(options: dict[str, Any]) -> tuple[str, ...]:
     """Spell out again what a remedy needs of this command: its configuration and parameters."""
-    words = ["--env", options["env"]] if options["env"] else []
-    if options["params"]:
-        words += ["--params", ",".join(f"{key}={value}" for key, value in _flat(options["params"]))]
-    return tuple(words)
+    given = {
+        "--env": options["env"],
+        "--conf-source": options["conf_source"],
+        "--params": ",".join(f"{key}={value}" for key, value in _flat(options["params"])),
+        "--load-versions": ",".join(f"{k}:{v}" for k, v in options["load_versions"].items()),
+    }
+    return tuple(
+        word for name, value in given.items() if value for word in (name, shlex.quote(str(value)))
+    )
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
@@ -203,17 +213,6 @@ def select(
     }
 
 
-def _close_interrupted() -> int:
-    click.secho("Interrupted.", err=True, fg="red")
-    for one in (signal.SIGINT, signal.SIGTERM):  # impatience must not leave a run open
-        signal.signal(one, signal.SIG_IGN)
-    try:
-        hooks.runs.close_run("KILLED", "interrupted")
-    except errors.TrackingError as error:
-        click.secho(str(error), err=True, fg="red")
-    return errors.EXIT_INTERRUPTED
-
-
 def _interruptor() -> Callable[[int, object], None]:
     """Make a signal handler that ends the workers first: a pool waits for them otherwise.
 
@@ -224,6 +223,8 @@ def _interruptor() -> Callable[[int, object], None]:
     def interrupt(number: int, _: object) -> None:
         if os.getpid() != main:  # a forked worker has inherited the handler
             os._exit(128 + number)
+        for one in (signal.SIGINT, signal.SIGTERM):  # impatience must not leave a run open
+            signal.signal(one, signal.SIG_IGN)
         hooks.recording.stop()
         for child in multiprocessing.active_children():
             child.terminate()

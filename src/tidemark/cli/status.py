@@ -13,9 +13,9 @@ from kedro.pipeline import Pipeline
 
 from tidemark import errors, logs
 from tidemark.cli.options import add_kedro_options, explain, project, selecting
-from tidemark.cli.run import choose_pipelines, select
+from tidemark.cli.run import choose_pipelines, repeat_options, select
 from tidemark.context import TidemarkContext
-from tidemark.locks import describe_owner, is_held
+from tidemark.locks import describe_owner, find_run
 from tidemark.runner.plan import Plan, make_plan
 
 _COLOURS = {"fresh": "green", "stale": "yellow", "missing": "cyan"}
@@ -50,7 +50,7 @@ def status(click_context: click.Context, /, **options: Any) -> None:
     if options["is_json"]:
         click.echo(json.dumps(_as_json(plan), indent=2))
         return
-    if is_held(root):
+    if find_run(root) is not None:
         click.echo(f"{describe_owner(root)} is going on; this is how things stand meanwhile.")
     _print_states(plan, show_fresh=True)
     counts = ", ".join(f"{count} {state}" for state, count in plan.counts.items())
@@ -69,7 +69,7 @@ def print_plan(
     """Print what a run would do."""
     plan = _plan(context, chosen, selection, options)
     if not options["allow_stale_inputs"]:
-        plan.refuse_unusable()
+        plan.refuse_unusable(repeat_options(options))
     if not plan.to_run:
         click.echo(f"Nothing to do: all {len(plan.states)} nodes are fresh.")
         return

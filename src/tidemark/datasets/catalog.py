@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -50,10 +51,10 @@ class TidemarkCatalog(_SavesAside):
     """
 
     def __getstate__(self) -> dict[str, Any]:
-        """Drop frames and other data in memory."""
+        """Drop frames and other data in memory, and what is remembered of newest versions."""
         state = super().__getstate__()
         state["_datasets"] = {
-            name: dataset
+            name: _without_memory(dataset)
             for name, dataset in self._datasets.items()
             if not isinstance(dataset, MemoryDataset) or is_parameter(name)
         }
@@ -62,6 +63,14 @@ class TidemarkCatalog(_SavesAside):
 
 class SharedTidemarkCatalog(_SavesAside, SharedMemoryDataCatalog):
     """The catalog of Kedro's process runner."""
+
+
+def _without_memory(dataset: Any) -> Any:
+    if not isinstance(dataset, AbstractVersionedDataset):
+        return dataset
+    fresh = copy.copy(dataset)
+    fresh._cached_load_version = None  # other processes save while this one remembers
+    return fresh
 
 
 def _can_move(dataset: Any) -> bool:

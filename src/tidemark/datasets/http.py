@@ -18,6 +18,8 @@ _CHUNK = 1 << 16
 _REQUEST_TIMEOUT = 408
 _TOO_MANY_REQUESTS = 429
 
+_quiet_until: dict[str, float] = {}  # what each address has asked for, by the monotonic clock
+
 
 def download(
     url: str,
@@ -56,8 +58,19 @@ def download(
     from urllib3.exceptions import HTTPError
 
     limits = (connect_timeout_seconds, read_timeout_seconds, total_timeout_seconds)
+    quiet = _quiet_until.get(url, 0.0) - time.monotonic()
+    if quiet > 0:
+        raise SourceError(
+            f"{show_address(url)} asked to be left alone for {quiet:.0f} more seconds.",
+            is_transient=True,
+            retry_after_seconds=quiet,
+        )
     try:
         return _fetch(url, limits, headers or {})
+    except SourceError as error:
+        if error.retry_after_seconds:
+            _quiet_until[url] = time.monotonic() + error.retry_after_seconds
+        raise
     except (RequestException, HTTPError, ValueError) as error:
         failure = _judge_failure(error, show_address(url))
         cause = None if _tells_secrets(error) else error

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from kedro.io import CatalogProtocol, DatasetError
 from kedro.pipeline import Pipeline
 
+from tidemark.checkpoints.entries import Entries
 from tidemark.checkpoints.store import CheckpointStore
 from tidemark.config import RunInfo
 from tidemark.runner.plan import make_plan, whole_pipeline
@@ -68,11 +68,11 @@ def _reuse(outbox: OutboxRun, name: str, catalog: CatalogProtocol[Any, Any], inf
     record = CheckpointStore(info.data_root / "checkpoints").read(name)
     if record is None:
         return
-    tracked = TrackingRecord()
+    tracked, entries = TrackingRecord(), Entries(catalog, info)
     for one in record.outputs:
-        kind = track_kind(catalog[one.name])
-        if kind is not None and one.path is not None:
-            tracked.add(kind, one.name, catalog.load(one.name), Path(one.path), outbox.keep)
+        kind, path = track_kind(catalog[one.name]), entries.locate(one.name, is_output=True)
+        if kind is not None and path is not None:
+            tracked.add(kind, one.name, catalog.load(one.name), path, outbox.keep)
     study, cell = info.study_of(record.namespace), info.cell_of(record.namespace)
     about = tracked.to_dict(record, cell, study)
     about["tags"][f"tidemark.reused.{name.rpartition('.')[2]}"] = record.run_id

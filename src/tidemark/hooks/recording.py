@@ -174,16 +174,22 @@ class RecordingHooks:
         logger.debug("%s starts", node.name)
 
     def _finish(self, name: str, error: str | None = None) -> None:
-        with self._lock:
-            flight = self._in_flight.pop(name, None)
+        flight = self._in_flight.get(name)
         if flight is None:
             return
         record = flight.recorder.finish(error and errors.mask(error))
         info = flight.info
-        if flight.outbox is not None:
-            study, cell = info.study_of(record.namespace), info.cell_of(record.namespace)
-            flight.outbox.put(name, flight.tracked.to_dict(record, cell, study))
-        CheckpointStore(info.data_root / "checkpoints").write(record)
+        try:
+            if flight.outbox is not None:
+                study, cell = info.study_of(record.namespace), info.cell_of(record.namespace)
+                flight.outbox.put(name, flight.tracked.to_dict(record, cell, study))
+            CheckpointStore(info.data_root / "checkpoints").write(record)
+        except OSError as failure:
+            if error is None:
+                raise  # what could not be noted is not done: the node fails, and comes here again
+            logger.error("%s failed, and that cannot be written down: %s", name, failure)
+        with self._lock:
+            self._in_flight.pop(name, None)
         self._say(record, is_by_runner=flight.is_by_runner)
         logs.close_task_log(flight.task_log)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +16,7 @@ from tidemark.checkpoints.files import HashCache, hash_path
 from tidemark.checkpoints.identity import Identity, flatten, identify
 from tidemark.checkpoints.store import FAILED, FINISHED, CheckpointStore, Found, NodeRecord
 from tidemark.datasets.catalog import is_parameter
-from tidemark.errors import describe_examples
+from tidemark.errors import brief, describe_examples
 
 # Incidents after which the next run tries again.
 _PASSING = ("degraded", "missing", "failed_cell")
@@ -67,11 +67,19 @@ class Judge:
         Where nodes have left their records.
     hashes : HashCache
         Saves hashing files again.
+    going_on : str, optional
+        Id of a run that works on the same data now.
     """
 
     def __init__(
-        self, whole: Pipeline, entries: Entries, store: CheckpointStore, hashes: HashCache
+        self,
+        whole: Pipeline,
+        entries: Entries,
+        store: CheckpointStore,
+        hashes: HashCache,
+        going_on: str | None = None,
     ) -> None:
+        self._going_on = going_on
         self._entries = entries
         self._store = store
         self._hashes = hashes
@@ -99,17 +107,26 @@ class Judge:
         found = {self._makers[name] for name in node.inputs if name in self._makers}
         return sorted(found, key=lambda one: one.name)
 
-    def judge_all(self, nodes: Iterable[Node]) -> dict[str, NodeState]:
-        """Judge nodes and everything upstream of them, as they stand before anything runs."""
+    def judge_all(self, nodes: Sequence[Node]) -> dict[str, NodeState]:
+        """Judge nodes and everything upstream of them, as they stand before anything runs.
+
+        A node waits only for those of ``nodes`` that are not fresh: others will not run.
+        """
         wanted = self._with_upstream(nodes)
+        selected = {node.name for node in nodes}
         states: dict[str, NodeState] = {}
         for node in self._nodes:
             if node.name in wanted:
                 upstream = {maker.name: states[maker.name] for maker in self.makers(node)}
-                states[node.name] = self.judge(node, upstream)
+                states[node.name] = self.judge(node, upstream, selected)
         return states
 
-    def judge(self, node: Node, upstream: Mapping[str, NodeState] | None = None) -> NodeState:
+    def judge(
+        self,
+        node: Node,
+        upstream: Mapping[str, NodeState] | None = None,
+        selected: Collection[str] = (),
+    ) -> NodeState:
         """Judge one node.
 
         Parameters
@@ -119,12 +136,14 @@ class Judge:
         upstream : mapping of str to NodeState, optional
             How the makers of its inputs stand. Without it they are taken to be done: what lies
             on the disk is what will be read.
+        selected : collection of str
+            Those that will run if they are not fresh.
         """
         above = upstream or {}
         found = self._store.find(node.name)
         own = list(self._compare(node, found))
         findings = [*own, *_passing(found)]
-        waits = [name for name, state in above.items() if not state.is_fresh]
+        waits = [name for name, one in above.items() if name in selected and not one.is_fresh]
         if waits:
             findings.append((State.STALE, f"waits for {describe_examples(waits, 3)}"))
         worst = max((state for state, _ in findings), key=_SEVERITY.index, default=State.FRESH)
@@ -147,9 +166,11 @@ class Judge:
             known = State.CORRUPT if found.is_torn else State.STALE
             yield (known, found.problem) if found.problem else (State.MISSING, "has not run here")
         elif record.status == FAILED:
-            yield State.FAILED, f"failed in run {record.run_id}: {_first_line(record.error)}"
+            yield State.FAILED, f"failed in run {record.run_id}: {brief(record.error or '')}"
         elif record.status != FINISHED or not found.is_marked:
-            yield State.FAILED, f"run {record.run_id} ended while it ran"
+            is_now = record.run_id == self._going_on
+            words = "is at it now" if is_now else "ended while it ran"
+            yield State.STALE if is_now else State.FAILED, f"run {record.run_id} {words}"
         else:
             self._learn(record)
             yield from self._compare_outputs(node, record)
@@ -160,7 +181,7 @@ class Judge:
     def _compare_outputs(self, node: Node, record: NodeRecord) -> Iterator[tuple[State, str]]:
         recorded = {one.name: one.sha256 for one in record.outputs}
         for name in node.outputs:
-            current = self._hash(name)
+            current = self._hash(name, is_output=True)
             if name not in recorded:
                 yield State.STALE, f"output {name} is new"
             elif current is None:
@@ -190,8 +211,8 @@ class Judge:
             if one.path and one.stat and one.sha256:
                 self._hashes.learn(Path(one.path), one.stat, one.sha256)
 
-    def _hash(self, name: str) -> str | None:
-        path = self._entries.locate(name)
+    def _hash(self, name: str, *, is_output: bool = False) -> str | None:
+        path = self._entries.locate(name, is_output=is_output)
         return hash_path(path, self._hashes) if path is not None and path.exists() else None
 
 
@@ -227,10 +248,6 @@ def _changes(prefix: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Ite
         first, second = before.get(key, "absent"), after.get(key, "absent")
         if first != second:
             yield f"{prefix}{key} {first} -> {second}"
-
-
-def _first_line(text: str | None) -> str:
-    return ((text or "").splitlines() or [""])[0]
 
 
 def _short(digest: str | None) -> str:

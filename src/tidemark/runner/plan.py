@@ -15,6 +15,7 @@ from tidemark.checkpoints.files import HashCache
 from tidemark.checkpoints.store import CheckpointStore
 from tidemark.config import RUN_INFO
 from tidemark.errors import StaleInputs, describe_examples
+from tidemark.locks import find_run
 from tidemark.runner.freshness import Judge, NodeState, State
 
 
@@ -96,7 +97,8 @@ def make_plan(
     folder = info.data_root / "checkpoints"
     hashes = HashCache(info.data_root / ".hashes.json", is_trusted=not is_verified)
     whole = whole_pipeline(pipeline)
-    judge = Judge(whole, Entries(catalog, info), CheckpointStore(folder), hashes)
+    store = CheckpointStore(folder)
+    judge = Judge(whole, Entries(catalog, info), store, hashes, find_run(info.data_root))
     states = judge.judge_all(pipeline.nodes)
     hashes.save()
     selected = {node.name for node in pipeline.nodes}

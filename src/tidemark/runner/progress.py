@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from tidemark.errors import brief
 from tidemark.runner.specs import NodeResult
 
 logger = logging.getLogger(__name__)
@@ -57,10 +58,9 @@ class Progress:
     def failed(self, result: NodeResult, blocked: int) -> None:
         """Note that a node failed, and how many cannot run now."""
         self._end(result.node)
-        brief = (result.error or "").splitlines()[0]
         logger.error(
             "%s %-44s failed: %s%s",
-            *(self._place(), result.node, brief),
+            *(self._place(), result.node, brief(result.error or "")),
             f" ({blocked} nodes blocked so far)" if blocked else "",
         )
 

@@ -107,6 +107,7 @@ class _Failure:
     error: BaseException = field(init=False)
     policy: RetryPolicy = field(init=False)
     asked_seconds: float = field(init=False)
+    is_giving_up: bool = False
 
     def may_pass(self, error: BaseException) -> bool:
         """Tell whether waiting may help, and no longer than the policy allows."""
@@ -116,6 +117,9 @@ class _Failure:
         self.error, self.policy = error, policy
         self.asked_seconds = retry_after(error) or 0.0
         if self.asked_seconds <= policy.longest_delay_seconds:
+            return True
+        if not self.is_giving_up:
+            self.is_giving_up = True  # once more, for whatever may stand in for the source
             return True
         error.add_note(
             f"Not tried again: the source asks to wait {self.asked_seconds:.0f} s, longer than "
@@ -130,6 +134,8 @@ class _Failure:
 
     def wait(self, state: tenacity.RetryCallState) -> float:
         """Return the policy's delay, or what the source asks for if that is longer."""
+        if self.is_giving_up:
+            return 0.0
         return max(self.policy.delay()(state), self.asked_seconds)
 
 
@@ -166,7 +172,7 @@ def call_with_retries(
 
     def attempt_next() -> T:
         number = next(numbers)
-        return action(number, number >= job.attempts)
+        return action(number, number >= job.attempts or failure.is_giving_up)
 
     def announce(state: tenacity.RetryCallState) -> None:
         text = mask(f"{type(failure.error).__name__}: {failure.error}")

@@ -17,8 +17,15 @@ from pluggy import PluginManager
 
 from tidemark import logs
 from tidemark.config import RUN_INFO, RunInfo
-from tidemark.errors import EXIT_ERROR, EXIT_REFUSED, ConfigError, RunError, describe_examples
-from tidemark.runner.executors import open_workers
+from tidemark.errors import (
+    EXIT_ERROR,
+    EXIT_REFUSED,
+    ConfigError,
+    RunError,
+    UnknownName,
+    describe_examples,
+)
+from tidemark.runner.executors import EXECUTORS, open_workers
 from tidemark.runner.plan import Plan, make_plan
 from tidemark.runner.progress import open_progress
 from tidemark.runner.retries import Retries
@@ -75,6 +82,8 @@ class TidemarkRunner(AbstractRunner):
     ) -> None:
         if is_async:
             raise ConfigError("--async needs one of Kedro's runners, --runner=ThreadRunner.")
+        if executor not in EXECUTORS:
+            raise UnknownName.of("executor", executor, EXECUTORS)
         super().__init__(is_async=False)
         self._executor = executor
         self._max_workers = self._validate_max_workers(max_workers) if max_workers else None

@@ -67,6 +67,7 @@ class Schedule:
         self._ready: list[tuple[float, int, Node]] = []
         self._running: dict[Future[NodeResult], Node] = {}
         self._deaths: dict[str, int] = {}
+        self._suspects: set[str] = set()
 
     def work(self) -> None:
         """Run until nothing is left that could."""
@@ -74,7 +75,8 @@ class Schedule:
             if not self._needs[node]:
                 self._push(node)
         while self._ready or self._running:
-            while self._ready and len(self._running) < self._workers.count:
+            limit = 1 if self._suspects else self._workers.count
+            while self._ready and len(self._running) < limit:
                 self._start(heapq.heappop(self._ready)[2])
             if self._running:
                 done, _ = wait(self._running, _TICK_SECONDS, return_when=FIRST_COMPLETED)
@@ -102,28 +104,36 @@ class Schedule:
         self._running[self._workers.submit(self._make_task(node))] = node
 
     def _collect(self, done: Collection[Future[NodeResult]]) -> None:
-        broken = [future for future in done if isinstance(_error_of(future), BrokenProcessPool)]
-        if broken:
-            self._rebuild()
-            return
+        is_broken = False
         for future in done:
-            node = self._running.pop(future)
             error = _error_of(future)
+            if isinstance(error, BrokenProcessPool):
+                is_broken = True
+                continue
+            node = self._running.pop(future)
             if error is not None:  # its workers died, or the way to them
                 text = f"{describe(error)} (on the way to a worker)"
                 result = NodeResult(node.name, 0.0, text, EXIT_ERROR)
             else:
                 result = future.result()
             self._end(node, result)
+        if is_broken:
+            self._rebuild()
 
     def _rebuild(self) -> None:
-        """Begin again what was lost with a worker; what had finished is not run twice."""
+        """Begin again what was lost with a worker; what had finished is not run twice.
+
+        A pool does not say whose worker died, so the suspects run one at a time, and only a
+        death of one alone counts against it.
+        """
         lost = sorted(self._running.values(), key=self._nodes.index)
         self._running.clear()
         self._workers.rebuild()
+        self._suspects |= {node.name for node in lost}
         for node in lost:
-            self._deaths[node.name] = self._deaths.get(node.name, 0) + 1
-            if self._deaths[node.name] >= _MAX_DEATHS:
+            if len(lost) == 1:
+                self._deaths[node.name] = self._deaths.get(node.name, 0) + 1
+            if self._deaths.get(node.name, 0) >= _MAX_DEATHS:
                 text = f"Its worker died {_MAX_DEATHS} times. Is there enough memory?"
                 self._end(node, NodeResult(node.name, 0.0, text, EXIT_ERROR))
             else:
@@ -131,6 +141,7 @@ class Schedule:
                 self._push(node)
 
     def _end(self, node: Node, result: NodeResult) -> None:
+        self._suspects.discard(node.name)
         self.results.append(result)
         self._on_result(node, result)
         if result.is_ok:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 import traceback
 from dataclasses import asdict, dataclass
@@ -27,11 +28,13 @@ from tidemark import errors, incidents, logs
 from tidemark.checkpoints.identity import Identity
 from tidemark.checkpoints.store import CheckpointStore
 from tidemark.config import RUN_INFO
-from tidemark.processes import die_with_parent
+from tidemark.processes import die_with_parent, limit_threads
 from tidemark.runner import retries as trying
 from tidemark.runner.specs import Attempt, NodeResult, add_specs
 
 logger = logging.getLogger(__name__)
+
+_BEGAN = time.time()
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,15 @@ class NodeTask:
 
     def __call__(self) -> NodeResult:
         """Run in a worker process."""
-        return run_node(self, prepare_process(self.home))
+        manager = prepare_process(self.home)
+        changed = _list_changed(self.identity)
+        if changed:
+            text = (
+                f"The code of {errors.describe_examples(changed)} has changed since this worker "
+                f"(process {os.getpid()}) began. Restart the workers, and run again."
+            )
+            return NodeResult(self.node.name, 0.0, text, errors.EXIT_ERROR)
+        return run_node(self, manager)
 
 
 @cache
@@ -83,8 +94,6 @@ def run_node(task: NodeTask, hook_manager: PluginManager) -> NodeResult:
     NodeResult
         Also of a node that failed: an exception may not survive its way to another process.
     """
-    from threadpoolctl import threadpool_limits
-
     finished = _find_finished(task)
     if finished is not None:  # by a worker that died before it could say so
         return finished
@@ -96,20 +105,20 @@ def run_node(task: NodeTask, hook_manager: PluginManager) -> NodeResult:
         incidents.collect(is_last)
         about = Attempt(task.identity, is_last, tuple(failed), task.stale_inputs)
         hook.before_attempt(node=node, catalog=task.catalog, run_id=task.run_id, attempt=about)
-        with threadpool_limits(task.home.threads):
-            Task(node, task.catalog, False, hook_manager, task.run_id).execute()
+        limit_threads(task.home.threads)
+        Task(node, task.catalog, False, hook_manager, task.run_id).execute()
 
     def note(about: trying.Attempt, _: BaseException, allowed: int) -> None:
         failed.append(asdict(about))
         logger.warning(
             "%s: try %d of %d failed (%s); again in %.1f s",
-            *(node.name, about.number, allowed, about.error.splitlines()[0], about.seconds_waited),
+            *(node.name, about.number, allowed, errors.brief(about.error), about.seconds_waited),
         )
 
     error, status, trace = None, errors.EXIT_SUCCESS, ""
     try:
         trying.call_with_retries(attempt, node.name, task.retries, note)
-    except Exception as caught:
+    except (Exception, SystemExit) as caught:
         error = errors.mask(describe(caught))
         status, trace = exit_status_of(caught), errors.mask(traceback.format_exc())
         hook.on_node_failed(node=node, error=error)
@@ -139,6 +148,16 @@ def exit_status_of(error: BaseException) -> int:
         of_data = "_data." in (error.dataset_name or "")
         return errors.EXIT_REFUSED if of_data else errors.EXIT_ERROR
     return error.exit_status if isinstance(error, errors.TidemarkError) else errors.EXIT_ERROR
+
+
+def _list_changed(identity: Identity) -> list[str]:
+    """List loaded modules whose files are younger than this process: a long-lived worker's."""
+    changed = []
+    for name in identity.code:
+        path = getattr(sys.modules.get(name), "__file__", None)
+        if path is not None and os.path.getmtime(path) > _BEGAN:
+            changed.append(name)
+    return changed
 
 
 def _find_finished(task: NodeTask) -> NodeResult | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from tidemark.errors import mask
 from tidemark.files import write_aside
 
 _BEGINNING_SECONDS = 10.0  # a run that begins has its folder before its facts
@@ -102,6 +103,7 @@ class OutboxRun:
     ) -> None:
         """Say how the run ended, unless that has been said."""
         if self.end is None:
+            error = error and mask(error)
             end = {"status": status, "ended": ended, "error": error, "data_hash": data_hash or {}}
             write_aside(self.folder / _END, json.dumps(end))
 

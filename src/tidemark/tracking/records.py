@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from tidemark.config import Cell
 from tidemark.domain.estimators import FailedModel
 
 Keep = Callable[[Path, str], str]
+
+_MODEL_LIBRARIES = ("scikit-learn", "numpy", "pandas", "scipy")
 
 # Where in a run's artifacts each kind of file lies.
 _FOLDERS = {
@@ -63,6 +66,7 @@ class TrackingRecord:
             self._model = {
                 "file": keep(path, f"{dataset}{path.suffix}"),
                 "features": list(data.feature_names_in_),
+                "requirements": [f"{name}=={version(name)}" for name in _MODEL_LIBRARIES],
             }
         is_missing = kind == "figure" and data == b""
         if kind in _FOLDERS and not is_missing:

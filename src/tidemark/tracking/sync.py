@@ -9,11 +9,14 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tidemark.tracking.outbox import Outbox
+from tidemark.tracking.outbox import Outbox, OutboxRun
 from tidemark.tracking.settings import TrackingSettings
 from tidemark.tracking.writer import Writer
 
 logger = logging.getLogger(__name__)
+
+# MLflow's codes for a run that is gone or deleted; anything else says that the store is at fault.
+_REFUSALS = ("INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_DOES_NOT_EXIST")
 
 # What a damaged record or a missing copy raises; anything else says that the store is at fault.
 _DAMAGED = (ValueError, KeyError, TypeError, FileNotFoundError, pickle.UnpicklingError)
@@ -53,7 +56,7 @@ def sync_outbox(outbox: Outbox, settings: TrackingSettings, current: str | None 
                 run.close("KILLED", datetime.now(UTC).isoformat(), "its process died")
                 logger.warning("run %s had died; it is closed as KILLED", run.run_id)
             ended = run.end is not None
-            writer.send(run)
+            _send(writer, run)
             done += ended
         except _DAMAGED as error:
             if own:
@@ -63,6 +66,25 @@ def sync_outbox(outbox: Outbox, settings: TrackingSettings, current: str | None 
             if not own:
                 run.release()
     return done
+
+
+def _send(writer: Writer, run: OutboxRun) -> None:
+    """Send a run; one that somebody has deleted in MLflow meanwhile is sent anew."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        writer.send(run)
+    except MlflowException as error:
+        if error.error_code not in _REFUSALS:
+            raise
+        logger.warning("MLflow refuses what it holds of run %s; sending it anew", run.run_id)
+        run.save_state({"runs": {}, "sent": []})
+        try:
+            writer.send(run)
+        except MlflowException as again:
+            if again.error_code not in _REFUSALS:
+                raise
+            raise ValueError(str(again)) from again
 
 
 def _check_database(uri: str) -> None:

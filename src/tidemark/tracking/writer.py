@@ -11,7 +11,6 @@ import pickle
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from importlib.metadata import version
 from typing import Any
 
 from tidemark.tracking.outbox import OutboxRun
@@ -19,7 +18,6 @@ from tidemark.tracking.settings import TrackingSettings
 
 _MAX_BATCH = 100
 _MAX_VALUE = 5000  # MLflow takes 6000 characters of a parameter, 8000 of a tag
-_MODEL_LIBRARIES = ("scikit-learn", "numpy", "pandas", "scipy")
 
 
 class Writer:
@@ -215,7 +213,7 @@ class Writer:
                 pickle.loads(content),  # noqa: S301 - this run's own model, from its own outbox
                 path,
                 signature=signature,
-                pip_requirements=[f"{name}=={version(name)}" for name in _MODEL_LIBRARIES],
+                pip_requirements=about["requirements"],
                 serialization_format="skops",
             )
             self._client.log_model_artifacts(logged.model_id, path)
