@@ -401,24 +401,28 @@ class Interruption:
     resumed: subprocess.CompletedProcess[str]
 
 
-@pytest.fixture(scope="module", params=["processes", "dask"])
+@pytest.fixture(
+    scope="module", params=[("processes", True), ("dask", False)], ids=lambda one: one[0]
+)
 def interruption(
     request: pytest.FixtureRequest,
     make_place: Callable[[], Place],
     mlflow_store: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Interruption:
-    """Interrupt a run on two workers, with MLflow, in the middle; then run to the end."""
+    """Interrupt a run on two workers in the middle, with MLflow or without; then run to the end."""
+    executor, is_tracked = request.param
     place = make_place()
-    shutil.copyfile(mlflow_store, place.tracking_uri.removeprefix("sqlite:///"))
-    place = place.with_conf(tmp_path_factory.mktemp("tracked") / "conf", lambda _: None)
-    shutil.copyfile(PROJECT / "conf/base/mlflow.yml", place.conf / "base/mlflow.yml")
-    words = ("--runner-params", f"executor={request.param},max_workers=2")
+    if is_tracked:
+        shutil.copyfile(mlflow_store, place.tracking_uri.removeprefix("sqlite:///"))
+        place = place.with_conf(tmp_path_factory.mktemp("tracked") / "conf", lambda _: None)
+        shutil.copyfile(PROJECT / "conf/base/mlflow.yml", place.conf / "base/mlflow.yml")
+    words = ("--runner-params", f"executor={executor},max_workers=2")
     process = place.start("run", *words)
     try:
         _wait_for(place.data / "checkpoints/median_impute.linear.train.ok", process)
         signalled = time.monotonic()
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         process.wait(PATIENCE_SECONDS)
         seconds = time.monotonic() - signalled
         while (alive := _processes_of(process.pid)) and time.monotonic() < signalled + 2:
@@ -497,7 +501,7 @@ def test_run_of_a_slice_that_allows_stale_inputs_says_so_in_its_checkpoints(
     place = make_copy()
     changed = {
         "scenarios.returns.median_impute.preprocess.impute_window_days": 200,
-        "evaluation.n_replicates": 50,
+        "evaluation.n_replicates": 200,
     }
     place = replace(place, params=changed)
     done = place.run("--namespace", "median_impute.ridge", "--allow-stale-inputs")

@@ -222,8 +222,9 @@ def check_tracking(root: Root, reference: Reference) -> list[Problem]:
             note(f"run {run_id} has {found[run_id]} parents")
     for one in parents.values():
         run_id, status = one.data.tags["tidemark.run_id"], one.info.status
-        if status not in root.expected.get(run_id, {FINISHED}):
-            note(f"run {run_id} is {status}, not {sorted(root.expected[run_id])}")
+        allowed = root.expected.get(run_id, {FINISHED})
+        if status not in allowed:
+            note(f"run {run_id} is {status}, not {sorted(allowed)}")
     children = [one for one in runs if one.data.tags["tidemark.level"] == "cell"]
     twins = Counter((one.data.tags["mlflow.parentRunId"], one.info.run_name) for one in children)
     for (parent, name), count in twins.items():
@@ -233,8 +234,9 @@ def check_tracking(root: Root, reference: Reference) -> list[Problem]:
             note(f"child {name} has no parent {parent}")
     for one in children:
         key = (one.data.tags["tidemark.run_id"], one.info.run_name)
-        if one.info.status not in root.cells.get(key, {FINISHED}):
-            note(f"cell {key[1]} of run {key[0]} is {one.info.status}, not {root.cells[key]}")
+        allowed = root.cells.get(key, {FINISHED})
+        if one.info.status not in allowed:
+            note(f"cell {key[1]} of run {key[0]} is {one.info.status}, not {sorted(allowed)}")
     finished = {
         (one.data.tags["tidemark.run_id"], one.info.run_name)
         for one in children

@@ -32,8 +32,11 @@ class Site:
     count: int = 0
 
     @classmethod
-    def make(cls, folder: Path) -> Site:
-        """Copy the project, cut small prices out of the embedded ones, make an MLflow store."""
+    def make(cls, folder: Path, *, is_small: bool = False) -> Site:
+        """Copy the project, cut small prices out of the embedded ones, make an MLflow store.
+
+        If ``is_small``, the study is cut down to two scenarios of two models.
+        """
         import pandas as pd
 
         site = cls(folder)
@@ -41,6 +44,8 @@ class Site:
             shutil.copytree(PROJECT / name, site.project / name)
         for name in _COPIED_FILES:
             shutil.copyfile(PROJECT / name, site.project / name)
+        if is_small:
+            shrink_study(site.project / "conf/base/scenarios.yml")
         prices = pd.read_parquet(PROJECT / "data/01_raw/returns/prices.parquet")
         few = prices["ticker"].isin(["AAPL", "BAC", "GE", "XOM"])
         prices[few & (prices["date"] >= "2017-01-01")].to_csv(site.prices, index=False)
@@ -247,6 +252,20 @@ class Process:
                 continue
         self.process.wait(10)
         return left
+
+
+def shrink_study(path: Path) -> None:
+    """Leave two scenarios of two models in a copy of ``scenarios.yml``."""
+    import yaml
+
+    tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    scenarios, models = tree["scenarios"]["returns"], tree["models"]["returns"]
+    kept = list(models)[:2]
+    tree["scenarios"]["returns"] = {
+        name: {**about, "models": kept} for name, about in list(scenarios.items())[:2]
+    }
+    tree["models"]["returns"] = {name: models[name] for name in kept}
+    path.write_text(yaml.safe_dump(tree), encoding="utf-8")
 
 
 def describe_process(pid: int, log: Path) -> str:

@@ -284,6 +284,53 @@ def print_table(campaign: Campaign, seconds: float) -> None:
     say(f"{'time':<44} {seconds:>5.0f} s")
 
 
+@dataclass(frozen=True)
+class Trial:
+    """A place, what an undisturbed run has left in it, and how long a run takes to start."""
+
+    site: Site
+    reference: Reference
+    undisturbed: Root
+    startup_seconds: float
+
+    @classmethod
+    def prepare(cls, folder: Path, *, is_small: bool) -> Trial:
+        """Make a place and run the study in it once.
+
+        Raises
+        ------
+        RuntimeError
+            If that run fails.
+        """
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        site = Site.make(folder, is_small=is_small)
+        root = site.new_root("reference")
+        begun = time.time()
+        undisturbed = root.start("sequential")
+        if undisturbed.wait(PATIENCE_SECONDS) != 0:
+            raise RuntimeError(f"The reference run failed:\n{undisturbed.output}")
+        reference = take_reference(root)
+        first = min((root.data / "logs").glob("*.log"), key=lambda path: path.stat().st_ctime)
+        say(f"reference: {reference.node_count} nodes, {len(reference.files)} files")
+        return cls(site, reference, root, max(2.0, first.stat().st_ctime - begun))
+
+    def kill(self, *, kills: int, seed: int, executor: str, mode: str = "mixed") -> int:
+        """Make a campaign, print what came of it, and return the exit status."""
+        started = time.perf_counter()
+        campaign = Campaign(
+            site=self.site,
+            reference=self.reference,
+            kills=kills,
+            mode=mode,
+            executor=executor,
+            seed=seed,
+            startup_seconds=self.startup_seconds,
+        )
+        campaign.run()
+        print_table(campaign, time.perf_counter() - started)
+        return 1 if campaign.problems or campaign.count < kills else 0
+
+
 def main() -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -291,39 +338,20 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of all that is left to chance (1)")
     parser.add_argument("--executor", choices=("sequential", "processes"), default="sequential")
     parser.add_argument("--mode", choices=("sweep", "random", "mixed"), default="mixed")
+    parser.add_argument("--small", action="store_true", help="two scenarios of two models only")
     parser.add_argument("--keep", action="store_true", help="keep the place even if all is well")
     options = parser.parse_args()
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     folder = Path(tempfile.mkdtemp(prefix="tidemark-crash-"))
     say(f"place {folder}")
-    started = time.perf_counter()
-    site = Site.make(folder)
-    root = site.new_root("reference")
-    begun = time.time()
-    undisturbed = root.start("sequential")
-    if undisturbed.wait(PATIENCE_SECONDS) != 0:
-        say(f"the reference run failed:\n{undisturbed.output}")
-        return 1
-    reference = take_reference(root)
-    first = min((root.data / "logs").glob("*.log"), key=lambda path: path.stat().st_ctime)
-    startup = max(2.0, first.stat().st_ctime - begun)
-    say(f"reference: {reference.node_count} nodes, {len(reference.files)} files")
-    campaign = Campaign(
-        site=site,
-        reference=reference,
-        kills=options.kills,
-        mode=options.mode,
-        executor=options.executor,
-        seed=options.seed,
-        startup_seconds=startup,
+    trial = Trial.prepare(folder, is_small=options.small)
+    status = trial.kill(
+        kills=options.kills, seed=options.seed, executor=options.executor, mode=options.mode
     )
-    campaign.run()
-    print_table(campaign, time.perf_counter() - started)
-    if campaign.problems or options.keep:
+    if status or options.keep:
         say(f"the place is kept: {folder}")
     else:
         shutil.rmtree(folder)
-    return 1 if campaign.problems or campaign.count < options.kills else 0
+    return status
 
 
 if __name__ == "__main__":
