@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -401,37 +401,39 @@ class Interruption:
     resumed: subprocess.CompletedProcess[str]
 
 
-@pytest.fixture(
-    scope="module", params=[("processes", True), ("dask", False)], ids=lambda one: one[0]
-)
-def interruption(
-    request: pytest.FixtureRequest,
-    make_place: Callable[[], Place],
-    mlflow_store: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Interruption:
-    """Interrupt a run on two workers in the middle, with MLflow or without; then run to the end."""
-    executor, is_tracked = request.param
-    place = make_place()
-    if is_tracked:
-        shutil.copyfile(mlflow_store, place.tracking_uri.removeprefix("sqlite:///"))
-        place = place.with_conf(tmp_path_factory.mktemp("tracked") / "conf", lambda _: None)
-        shutil.copyfile(PROJECT / "conf/base/mlflow.yml", place.conf / "base/mlflow.yml")
-    words = ("--runner-params", f"executor={executor},max_workers=2")
-    process = place.start("run", *words)
-    try:
-        _wait_for(place.data / "checkpoints/median_impute.linear.train.ok", process)
-        signalled = time.monotonic()
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        process.wait(PATIENCE_SECONDS)
-        seconds = time.monotonic() - signalled
-        while (alive := _processes_of(process.pid)) and time.monotonic() < signalled + 2:
-            time.sleep(0.02)
-    finally:
-        ended = _end(process)
-    before = place.records()
-    resumed = place.run("--no-wait", *words)  # it would end with 1 if the lock were held
-    return Interruption(place, seconds, alive, ended.returncode, ended.stderr, before, resumed)
+@pytest.fixture(scope="module")
+def interrupt(
+    make_place: Callable[[], Place], mlflow_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Interruption]:
+    """Interrupt a run on two workers in the middle, then run to the end; once for each executor.
+
+    MLflow is there under ``processes``.
+    """
+
+    @cache
+    def interrupt(executor: str) -> Interruption:
+        place = make_place()
+        if executor == "processes":
+            shutil.copyfile(mlflow_store, place.tracking_uri.removeprefix("sqlite:///"))
+            place = place.with_conf(tmp_path_factory.mktemp("tracked") / "conf", lambda _: None)
+            shutil.copyfile(PROJECT / "conf/base/mlflow.yml", place.conf / "base/mlflow.yml")
+        words = ("--runner-params", f"executor={executor},max_workers=2")
+        process = place.start("run", *words)
+        try:
+            _wait_for(place.data / "checkpoints/median_impute.linear.train.ok", process)
+            signalled = time.monotonic()
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+            process.wait(PATIENCE_SECONDS)
+            seconds = time.monotonic() - signalled
+            while (alive := _processes_of(process.pid)) and time.monotonic() < signalled + 2:
+                time.sleep(0.02)
+        finally:
+            ended = _end(process)
+        before = place.records()
+        resumed = place.run("--no-wait", *words)  # it would end with 1 if the lock were held
+        return Interruption(place, seconds, alive, ended.returncode, ended.stderr, before, resumed)
+
+    return interrupt
 
 
 def _processes_of(session: int) -> list[int]:
@@ -447,10 +449,12 @@ def _processes_of(session: int) -> list[int]:
     return found
 
 
+@pytest.mark.parametrize("executor", ["processes", "dask"])
 def test_run_interrupted_on_workers_exits_130_within_two_seconds(
-    interruption: Interruption,
+    executor: str, interrupt: Callable[[str], Interruption]
 ) -> None:
     """Ctrl-C ends a run with 130, soon, and nothing of its session lives on."""
+    interruption = interrupt(executor)
     assert interruption.status == 130, interruption.stderr
     assert "Interrupted." in interruption.stderr
     assert "Traceback" not in interruption.stderr
@@ -458,10 +462,12 @@ def test_run_interrupted_on_workers_exits_130_within_two_seconds(
     assert interruption.alive == []
 
 
+@pytest.mark.parametrize("executor", ["processes", "dask"])
 def test_run_after_an_interruption_completes_without_repeating(
-    interruption: Interruption, finished: Place
+    executor: str, interrupt: Callable[[str], Interruption], finished: Place
 ) -> None:
     """The next run finds the lock free, does what is left, and comes to the same outputs."""
+    interruption = interrupt(executor)
     assert interruption.resumed.returncode == 0, interruption.resumed.stderr
     place, before = interruption.place, interruption.done_before
     assert 5 < len(before) < NODES

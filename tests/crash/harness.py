@@ -106,7 +106,7 @@ class Campaign:
         """Return the boundaries that are still to be met, all of them anew once they are met."""
         if not self._wanted:
             pairs = [(node, point) for node in self.reference.nodes for point in POINTS]
-            share = self.kills if self.mode == "sweep" else self.kills // 2
+            share = self.kills if self.mode == "sweep" else (self.kills + 1) // 2
             if share < len(pairs):  # each node at least once, its points in turn
                 turn = [
                     pairs[3 * i + (i + k) % 3] for k in range(3) for i in range(len(pairs) // 3)
