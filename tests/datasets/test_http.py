@@ -53,7 +53,7 @@ def test_download_returns_the_bytes_and_says_who_asks(scripted_server: Any) -> N
 
 def test_download_undoes_the_content_encoding(scripted_server: Any) -> None:
     """A server that packs the body although it was not asked to is understood."""
-    scripted_server.answer(body=gzip.compress(TEXT), headers={"Content-Encoding": "gzip"})
+    scripted_server.answer(body=gzip.compress(TEXT, mtime=0), headers={"Content-Encoding": "gzip"})
 
     assert download(scripted_server.address("prices.csv")) == TEXT
 

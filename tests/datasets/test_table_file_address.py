@@ -87,7 +87,7 @@ def test_address_with_known_ending_loads_every_row(
     scripted_server: Any, table: pd.DataFrame, attempt: Collector, path: str
 ) -> None:
     """The path's ending says the format, the query does not, and the rows come as they are."""
-    bodies = {"csv": TEXT, "gz": gzip.compress(TEXT), "parquet": _pack(table)}
+    bodies = {"csv": TEXT, "gz": gzip.compress(TEXT, mtime=0), "parquet": _pack(table)}
     scripted_server.answer(body=bodies[path.partition("?")[0].rpartition(".")[2]])
 
     loaded = _dataset(scripted_server.address(path)).load()
@@ -101,7 +101,7 @@ def test_address_of_packed_csv_that_the_server_declares_as_encoded_loads(
     scripted_server: Any, table: pd.DataFrame
 ) -> None:
     """Some servers call the packing of a .csv.gz an encoding, which then comes off on the way."""
-    scripted_server.answer(body=gzip.compress(TEXT), headers={"Content-Encoding": "gzip"})
+    scripted_server.answer(body=gzip.compress(TEXT, mtime=0), headers={"Content-Encoding": "gzip"})
 
     loaded = _dataset(scripted_server.address("prices.csv.gz")).load()
 
@@ -130,9 +130,9 @@ def test_address_with_unknown_ending_is_refused_before_it_is_asked(
         ("prices.csv", b"a,b\n1,2\n1,2,3,4\n"),
         ("prices.csv", b"date,ticker\n2019-01-02,\xe9\xff\n"),
         ("prices.csv.gz", PAGE),
-        ("prices.csv.gz", gzip.compress(PAGE)),
-        ("prices.csv.gz", gzip.compress(b"")),
-        ("prices.csv.gz", gzip.compress(TEXT)[:-9]),
+        ("prices.csv.gz", gzip.compress(PAGE, mtime=0)),
+        ("prices.csv.gz", gzip.compress(b"", mtime=0)),
+        ("prices.csv.gz", gzip.compress(TEXT, mtime=0)[:-9]),
         ("prices.parquet", PAGE),
         ("prices.parquet", b""),
         ("prices.parquet", b"PAR1 and then no footer"),
