@@ -142,6 +142,7 @@ class RunHooks:
     def _sync_left(self, run: _Run) -> None:
         """Send what runs that died have left; usually there is nothing, and nothing is imported."""
         outbox = Outbox(run.info.data_root / "outbox")
+        outbox.sweep()
         if run.info.mlflow["enabled"] and any(outbox.waiting()):
             self._complete_dead(run, outbox)
             self._sync(run)

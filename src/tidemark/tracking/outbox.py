@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from tidemark.errors import mask
-from tidemark.files import write_aside
+from tidemark.files import name_aside, write_aside
 
 _BEGINNING_SECONDS = 10.0  # a run that begins has its folder before its facts
 _FACTS, _END, _STATE, _LOCK = "run.json", "end.json", "state.json", "lock"
@@ -81,8 +82,11 @@ class OutboxRun:
 
     def keep(self, source: Path, name: str) -> str:
         """Copy a file, because a later run may overwrite it; return the copy's name."""
-        (self.folder / "files").mkdir(exist_ok=True)
-        shutil.copyfile(source, self.folder / "files" / name)
+        place = self.file(name)
+        place.parent.mkdir(exist_ok=True)
+        aside = name_aside(place)
+        shutil.copyfile(source, aside)
+        os.replace(aside, place)
         return name
 
     def file(self, name: str) -> Path:
@@ -167,9 +171,10 @@ class Outbox:
     def sweep(self) -> None:
         """Remove folders of runs that never began, or were not wholly removed."""
         for folder in self._root.glob("*/"):
-            is_old = time.time() - folder.stat().st_mtime > _BEGINNING_SECONDS
             run = OutboxRun(folder)
-            if is_old and not run.exists and run.hold():
+            is_over = (folder / _END).exists()  # its removal was cut short
+            is_old = time.time() - folder.stat().st_mtime > _BEGINNING_SECONDS
+            if (is_over or is_old) and not run.exists and run.hold():
                 run.release()
                 shutil.rmtree(folder, ignore_errors=True)
 
