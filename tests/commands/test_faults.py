@@ -430,7 +430,7 @@ def interrupt(
         finally:
             ended = _end(process)
         before = place.records()
-        resumed = place.run("--no-wait", *words)  # it would end with 1 if the lock were held
+        resumed = place.run("--no-wait")  # it would end with 1 if the lock were held
         return Interruption(place, seconds, alive, ended.returncode, ended.stderr, before, resumed)
 
     return interrupt

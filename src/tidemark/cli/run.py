@@ -109,7 +109,7 @@ def _run(options: dict[str, Any]) -> int:
                 seconds = time.perf_counter() - started
                 print_summary(context.run_info, session.store["session_id"], seconds)
     except KeyboardInterrupt:
-        click.secho("Interrupted.", err=True, fg="red")
+        click.secho("Interrupted. Type the same command to go on.", err=True, fg="red")
         return errors.EXIT_INTERRUPTED
     except SystemExit as error:  # a node under one of Kedro's runners; its status is not ours
         click.secho(f"A node ended the process with {error.code!r}.", err=True, fg="red")

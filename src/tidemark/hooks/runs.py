@@ -105,11 +105,8 @@ class RunHooks:
 
     @hook_impl
     def on_run_interrupted(self, error: BaseException) -> None:
-        """Close the run as killed; what is fresh of its cells is looked for at the next start."""
-        try:
-            self.close_run("KILLED", f"interrupted ({type(error).__name__})")
-        except TrackingError as failure:
-            logger.error("%s", failure)
+        """Close the run as killed; the next start, or ``kedro tracking sync``, tells MLflow."""
+        self.close_run("KILLED", f"interrupted ({type(error).__name__})")
 
     def close_run(self, status: str, error: str | None = None) -> None:
         """Close the run in the outbox and send what waits there.
@@ -129,13 +126,14 @@ class RunHooks:
         sweep_aside(run.info.data_root)  # what workers that died have left
         if status == "FAILED":
             run.outbox.fail_started(error, now())
-        if status != "KILLED":  # somebody waits for the prompt
+        if status != "KILLED":
             complete_cells(run.outbox, run.pipeline, run.catalog, run.info)
         store = CheckpointStore(run.info.data_root / "checkpoints")
         accepted = [name for name in run.studies if store.is_finished(f"{name}_data.accept")]
         run.outbox.close(status, now(), error, hash_data(run.catalog, accepted))
         try:
-            self._sync(run)
+            if status != "KILLED":  # somebody waits for the prompt; the next start tells MLflow
+                self._sync(run)
         finally:
             run.outbox.release()
 

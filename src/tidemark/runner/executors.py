@@ -156,6 +156,8 @@ class Dask(Workers):
 
     def kill(self) -> None:
         """Give up what runs; processes of a local cluster are ended."""
+        for name in ("distributed", "tornado", "asyncio"):  # what is cut off complains at length
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         self._executor.shutdown(wait=False)
         if self._cluster is not None:
             for child in multiprocessing.active_children():

@@ -143,7 +143,8 @@ class Judge:
         found = self._store.find(node.name)
         own = list(self._compare(node, found))
         findings = [*own, *_passing(found)]
-        waits = [name for name, one in above.items() if name in selected and not one.is_fresh]
+        will_run = selected if node.name in selected else above.keys()
+        waits = [name for name, one in above.items() if name in will_run and not one.is_fresh]
         if waits:
             findings.append((State.STALE, f"waits for {describe_examples(waits, 3)}"))
         worst = max((state for state, _ in findings), key=_SEVERITY.index, default=State.FRESH)

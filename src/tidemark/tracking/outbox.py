@@ -159,11 +159,11 @@ class Outbox:
             yield OutboxRun(path.parent)
 
     def dead(self) -> Iterator[OutboxRun]:
-        """List the runs whose process has died before it said how they ended, and hold each."""
+        """List the runs that died or were interrupted, and hold each."""
         for run in self.waiting():
-            if run.end is None and run.hold():
+            if (run.end is None or run.end["status"] == "KILLED") and run.hold():
                 try:
-                    if run.exists and run.end is None:
+                    if run.exists:
                         yield run
                 finally:
                     run.release()
