@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +42,18 @@ class MaskingFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the text."""
         return mask(super().format(record))
+
+
+class _LogFile(logging.FileHandler):
+    """A file of log lines; a disk that takes no more costs the lines and one sentence."""
+
+    _has_failed = False
+
+    def handleError(self, _: logging.LogRecord) -> None:
+        """Say once that lines are lost."""
+        if not self._has_failed:
+            self._has_failed = True
+            sys.stderr.write(f"'{self.baseFilename}' takes no more lines: {sys.exception()}\n")
 
 
 class _ThisThread(logging.Filter):
@@ -107,7 +120,7 @@ def open_pipeline_log(folder: Path) -> None:
         handler.close()
     folder.mkdir(parents=True, exist_ok=True)
     logging.captureWarnings(True)
-    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler = _LogFile(path, encoding="utf-8", delay=True)
     handler.setLevel(logging.DEBUG)
     handler.setFormatter(JsonLines())
     root.addHandler(handler)
@@ -133,7 +146,7 @@ def open_task_log(folder: Path, task: str) -> logging.Handler:
     `close_task_log`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(folder / f"{task}.log", mode="w", encoding="utf-8")
+    handler = _LogFile(folder / f"{task}.log", mode="w", encoding="utf-8")
     handler.setLevel(logging.DEBUG)
     handler.setFormatter(MaskingFormatter("%(asctime)s %(levelname)-7s %(message)s"))
     handler.addFilter(_ThisThread())

@@ -119,6 +119,10 @@ class Dask(Workers):
             # Its own lines, every time that a worker comes or goes, are not for our readers.
             dask.config.set({"logging": {"distributed": "error", "tornado": "critical"}})
             from distributed import Client, LocalCluster
+
+            # Connections that are cut by an interrupt or a dead worker complain at length.
+            for name in ("tornado", "tornado.application", "asyncio"):
+                logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         except ImportError as error:
             raise ConfigError("executor=dask needs the extra 'dask': make setup.") from error
         self._cluster = None
@@ -156,8 +160,6 @@ class Dask(Workers):
 
     def kill(self) -> None:
         """Give up what runs; processes of a local cluster are ended."""
-        for name in ("distributed", "tornado", "asyncio"):  # what is cut off complains at length
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         self._executor.shutdown(wait=False)
         if self._cluster is not None:
             for child in multiprocessing.active_children():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+import threading
 import time
 import traceback
 from dataclasses import asdict, dataclass
@@ -74,6 +76,8 @@ class NodeTask:
 @cache
 def prepare_process(home: Home) -> PluginManager:
     """Make this worker process ready: the project's settings, logs and hooks. Once is enough."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends its workers itself
     die_with_parent()
     bootstrap_project(home.project_path)
     logs.configure_terminal(home.project_path, home.is_verbose)
