@@ -14,6 +14,12 @@ from functools import cache
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
+def die_when_parent_dies() -> None:
+    """Let Linux kill this process when the one that has started it ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 @cache
 def die_with_parent() -> None:
     """Let a worker of a pool end when the main process is killed, before another run begins.
@@ -25,8 +31,7 @@ def die_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is None:
         return
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_when_parent_dies()
     threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
 
 

@@ -139,6 +139,7 @@ class RunHooks:
 
     def _sync_left(self, run: _Run) -> None:
         """Send what runs that died have left; usually there is nothing, and nothing is imported."""
+        sweep_aside(run.info.data_root)
         outbox = Outbox(run.info.data_root / "outbox")
         outbox.sweep()
         if run.info.mlflow["enabled"] and any(outbox.waiting()):

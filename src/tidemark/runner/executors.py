@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
 import os
@@ -22,8 +23,15 @@ logger = logging.getLogger(__name__)
 ExecutorName = Literal["sequential", "processes", "dask"]
 EXECUTORS: tuple[ExecutorName, ...] = get_args(ExecutorName)
 
+_GOODBYE_SECONDS = 0.5  # that a cluster which is cut off is given to close
+
 # Imported once by the fork server, so that every worker begins with them.
-_PRELOADED = ["tidemark.pipeline_registry", "tidemark.runner.work", "sklearn.pipeline"]
+_PRELOADED = [
+    "tidemark.runner.fork_server",
+    "tidemark.pipeline_registry",
+    "tidemark.runner.work",
+    "sklearn.pipeline",
+]
 
 
 class Workers(ABC):
@@ -162,9 +170,12 @@ class Dask(Workers):
         """Give up what runs; processes of a local cluster are ended."""
         self._executor.shutdown(wait=False)
         if self._cluster is not None:
+            self._cluster.shutdown_on_close = False  # or it is tried again, for 10 s, at exit
             for child in multiprocessing.active_children():
                 child.kill()
-        self.close()
+        for one in filter(None, (self._client, self._cluster)):
+            with contextlib.suppress(Exception):  # nothing may hide why the run was ended
+                one.close(timeout=_GOODBYE_SECONDS)
 
 
 def open_workers(
