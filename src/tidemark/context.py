@@ -25,6 +25,8 @@ from tidemark.parameters import check_parameters
 class TidemarkContext(KedroContext):
     """A context that refuses configuration it does not understand."""
 
+    _is_checked: bool = False
+
     @property
     def studies(self) -> list[Study]:
         """The studies of this context's configuration."""
@@ -69,8 +71,10 @@ class TidemarkContext(KedroContext):
         ConfigError
             With every fault and its place in the tree.
         """
-        check_parameters(self.config_loader, self._runtime_params or {})
-        self.new_alerts()
+        if not self._is_checked:
+            check_parameters(self.config_loader, self._runtime_params or {})
+            self.new_alerts()
+            self._is_checked = True
 
     def _get_validated_params(self) -> dict[str, Any]:
         # Kedro types the parameters of the pipelines that a command names and leaves others

@@ -84,6 +84,7 @@ class Judge:
         self._store = store
         self._hashes = hashes
         self._identities: dict[str, Identity] = {}
+        self._seen: dict[tuple[str, bool], str | None] | None = None
         self._nodes = list(whole.nodes)  # in topological order
         self._makers = {name: node for node in self._nodes for name in node.outputs}
 
@@ -115,10 +116,14 @@ class Judge:
         wanted = self._with_upstream(nodes)
         selected = {node.name for node in nodes}
         states: dict[str, NodeState] = {}
-        for node in self._nodes:
-            if node.name in wanted:
-                upstream = {maker.name: states[maker.name] for maker in self.makers(node)}
-                states[node.name] = self.judge(node, upstream, selected)
+        self._seen = {}  # nothing changes meanwhile, and most outputs are inputs as well
+        try:
+            for node in self._nodes:
+                if node.name in wanted:
+                    upstream = {maker.name: states[maker.name] for maker in self.makers(node)}
+                    states[node.name] = self.judge(node, upstream, selected)
+        finally:
+            self._seen = None
         return states
 
     def judge(
@@ -213,8 +218,14 @@ class Judge:
                 self._hashes.learn(Path(one.path), one.stat, one.sha256)
 
     def _hash(self, name: str, *, is_output: bool = False) -> str | None:
+        key = name, is_output
+        if self._seen is not None and key in self._seen:
+            return self._seen[key]
         path = self._entries.locate(name, is_output=is_output)
-        return hash_path(path, self._hashes) if path is not None and path.exists() else None
+        current = hash_path(path, self._hashes) if path is not None and path.exists() else None
+        if self._seen is not None:
+            self._seen[key] = current
+        return current
 
 
 def _passing(found: Found) -> Iterator[tuple[State, str]]:
