@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import shlex
 import signal
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,6 +23,7 @@ from tidemark import errors, hooks, logs
 from tidemark.cli.options import add_kedro_options, explain, project, selecting
 from tidemark.context import TidemarkContext
 
+_PATIENCE_SECONDS = 20.0  # that an interrupted run is given to end by itself
 _OWN_RUNNER = "TidemarkRunner"
 
 
@@ -216,7 +218,8 @@ def select(
 def _interruptor() -> Callable[[int, object], None]:
     """Make a signal handler that ends the workers first: a pool waits for them otherwise.
 
-    Threads cannot be ended; they finish the node that they are at and begin no other.
+    Threads cannot be ended; they are given a while to finish the node that they are at, and begin
+    no other. A process that has still not ended then is ended: every instant is safe for that.
     """
     main = os.getpid()
 
@@ -225,6 +228,9 @@ def _interruptor() -> Callable[[int, object], None]:
             os._exit(128 + number)
         for one in (signal.SIGINT, signal.SIGTERM):  # impatience must not leave a run open
             signal.signal(one, signal.SIG_IGN)
+        end = threading.Timer(_PATIENCE_SECONDS, os._exit, (errors.EXIT_INTERRUPTED,))
+        end.daemon = True
+        end.start()
         hooks.recording.stop()
         for child in multiprocessing.active_children():
             child.terminate()
