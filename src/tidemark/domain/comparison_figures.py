@@ -1,0 +1,567 @@
+"""Figures of a study that compare its cells, as `matplotlib.figure.Figure`, never pyplot."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tidemark.domain.plotting import (
+    BLUE,
+    GREY,
+    INK,
+    LABEL_SIZE,
+    PALE,
+    PALETTE,
+    TEXT_SIZE,
+    VERMILLION,
+    WIDTH,
+    Limits,
+    Quantity,
+    add_caption,
+    add_legend,
+    find_fences,
+    format_like,
+    is_within,
+    label_ends,
+    name_axes,
+    new_figure,
+    use_dates,
+    widen,
+    write_number,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.figure import Figure
+
+TARGET = Quantity("target", "unit of the target", 1.0)
+"""The quantity of a study that does not name its own."""
+
+MAX_LINES = 6
+_LONG_NAME = 9  # characters; more do not fit under a tile
+
+
+@dataclass(frozen=True)
+class _Metric:
+    """What a metric is called, its unit, and its value without skill (errors have none)."""
+
+    words: str
+    unit: str = ""  # empty for errors, which are in a power of the target's unit
+    power: int = 0
+    neutral: float | None = None
+
+    @property
+    def hint(self) -> str:
+        return "smaller is better" if self.neutral is None else "larger is better"
+
+    def scale_and_unit(self, quantity: Quantity) -> tuple[float, str]:
+        """Say what stored values are multiplied with, and the unit that they are in then."""
+        if self.power:
+            unit = quantity.unit if self.power == 1 else quantity.squared_unit
+            return float(quantity.scale**self.power), unit
+        return 100.0 if self.unit == "%" else 1.0, self.unit
+
+
+_METRICS = {
+    "mae": _Metric("mean absolute error", power=1),
+    "mse": _Metric("mean squared error", power=2),
+    "rmse": _Metric("root mean squared error", power=1),
+    "r2": _Metric("R2 against the mean of the same rows", "%", neutral=0.0),
+    "r2_oos_zero": _Metric("out-of-sample R2 against zero", "%", neutral=0.0),
+    "r2_oos_mean": _Metric("out-of-sample R2 against the past mean", "%", neutral=0.0),
+    "hit_rate": _Metric("hit rate of the sign", "%", neutral=50.0),
+    "auc": _Metric("area under the ROC curve", "0 to 1", neutral=0.5),
+    "ic": _Metric("information coefficient", "from \N{MINUS SIGN}1 to 1", neutral=0.0),
+    "rank_ic": _Metric("rank information coefficient", "from \N{MINUS SIGN}1 to 1", neutral=0.0),
+}
+
+METRIC_LABELS: dict[str, str] = {name: metric.words for name, metric in _METRICS.items()}
+"""What metrics are called; those in `PERCENT_METRICS` are shown in percent."""
+
+PERCENT_METRICS = frozenset(name for name, metric in _METRICS.items() if metric.unit == "%")
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A cell with one metric in the unit that is shown; NaN if it has no value."""
+
+    scenario: str
+    model: str
+    status: str
+    is_baseline: bool
+    in_confidence_set: bool
+    value: float
+    low: float
+    high: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.scenario}.{self.model}"
+
+    @property
+    def star(self) -> str:
+        return " *" if self.status == "fallback" else ""
+
+    @property
+    def has_value(self) -> bool:
+        return math.isfinite(self.value)
+
+    @property
+    def excuse(self) -> str:
+        return "failed" if self.status == "failed" else "not defined"
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """The cells of a study with one metric; those without a value stand apart."""
+
+    valued: tuple[_Cell, ...]
+    without: tuple[_Cell, ...]
+    metric: _Metric
+    unit: str
+
+    @property
+    def every(self) -> tuple[_Cell, ...]:
+        return self.valued + self.without
+
+    @property
+    def numbers(self) -> np.ndarray:
+        return np.array([cell.value for cell in self.valued])
+
+    @property
+    def title(self) -> str:
+        return self.metric.words[0].upper() + self.metric.words[1:]
+
+    @property
+    def fallback_note(self) -> str:
+        fallbacks = any(cell.star for cell in self.every)
+        return "* a simpler model stands in for one that could not be fitted." * fallbacks
+
+
+def _read_cells(table: pd.DataFrame, name: str, quantity: Quantity) -> _Cells:
+    """Read one metric of every cell, best first."""
+    if name not in _METRICS:
+        raise ValueError(f"There is no metric '{name}' to draw: use one of {', '.join(_METRICS)}.")
+    metric = _METRICS[name]
+    scale, unit = metric.scale_and_unit(quantity)
+    cells = [_read_cell(row, name, scale) for row in table.to_dict(orient="records")]
+    repeated = sorted(cell for cell, count in Counter(c.name for c in cells).items() if count > 1)
+    if repeated:
+        raise ValueError(f"Cells stand twice in the table: {', '.join(repeated[:5])}. Drop one.")
+    valued = [cell for cell in cells if cell.has_value]
+    without = [cell for cell in cells if not cell.has_value]
+    if not valued:
+        raise ValueError(
+            f"None of {len(cells)} cells has a value of '{name}', so there is nothing to draw: "
+            "at least one must not have failed."
+        )
+    sign = 1.0 if metric.neutral is None else -1.0
+    valued.sort(key=lambda cell: (sign * cell.value, cell.name))
+    without.sort(key=lambda cell: cell.name)
+    return _Cells(tuple(valued), tuple(without), metric, unit)
+
+
+def _read_cell(row: Mapping[Hashable, Any], name: str, scale: float) -> _Cell:
+    is_usable = row["status"] != "failed" and math.isfinite(row[name])
+    value, low, high = (
+        scale * float(row.get(f"{name}{end}", math.nan)) if is_usable else math.nan
+        for end in ("", "_low", "_high")
+    )
+    return _Cell(
+        scenario=row["scenario"],
+        model=row["model"],
+        status=row["status"],
+        is_baseline=_is_true(row["is_baseline"]),
+        in_confidence_set=is_usable and _is_true(row.get("in_confidence_set")),
+        value=value,
+        low=low,
+        high=high,
+    )
+
+
+def _is_true(flag: Any) -> bool:
+    """Read a flag that may be missing, for cells that a test did not look at."""
+    return not pd.isna(flag) and bool(flag)
+
+
+def draw_forest(
+    table: pd.DataFrame, metric: str, benchmark: str, quantity: Quantity = TARGET
+) -> Figure:
+    """Draw one metric of every cell with its interval, best on top.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row for each cell: ``scenario, model``; ``status``, one of ok, fallback and failed;
+        ``is_baseline`` and ``in_confidence_set``, bool; the metric and its ``_low`` and
+        ``_high``. Cells that failed or whose metric is NaN are listed at the bottom.
+    metric : str
+        One of ``METRIC_LABELS``.
+    benchmark : str
+        The best baseline, ``"scenario.model"``; a vertical line stands at its metric.
+    quantity : Quantity
+        What is predicted, and the unit of its errors.
+
+    Raises
+    ------
+    ValueError
+        If no cell has a value, one stands there twice, or the metric or the benchmark is unknown.
+    """
+    cells = _read_cells(table, metric, quantity)
+    by_name = {cell.name: cell for cell in cells.every}
+    if benchmark not in by_name:
+        raise ValueError(
+            f"The benchmark '{benchmark}' is not in the table: name one of its cells, "
+            f"{', '.join(list(by_name)[:5])}."
+        )
+    level = by_name[benchmark].value
+    figure, (axes,) = new_figure(
+        f"{cells.title} with its interval, best on top", height=2.1 + 0.25 * len(by_name)
+    )
+    limits = _forest_limits(cells.valued, level)
+    if cells.metric.neutral is not None:
+        axes.axvline(cells.metric.neutral, color=GREY, linewidth=1.0, linestyle=":")
+    if by_name[benchmark].has_value:
+        label = f"best baseline, {benchmark}"
+        axes.axvline(level, color=INK, linewidth=1.2, linestyle="--", label=label)
+        add_legend(axes)
+    n_beyond = _draw_intervals(axes, cells, limits)
+    for position, cell in enumerate(cells.without, start=len(cells.valued)):
+        _write_beside(axes, position, cell.excuse, GREY, at=0.01)
+    axes.set_yticks(range(len(by_name)), [cell.name + cell.star for cell in cells.every])
+    axes.set_ylim(len(by_name) - 0.4, -0.6)
+    axes.set_xlim(limits)
+    axes.grid(visible=False, axis="y")
+    name_axes(axes, f"{cells.metric.words} ({cells.unit}), {cells.metric.hint}", "")
+    add_caption(
+        figure,
+        "Colours: scenarios; grey: baselines. Filled: in the model confidence set; hollow: not.",
+        f"Arrows: beyond the axis, {n_beyond} of {len(cells.valued)} values." * bool(n_beyond),
+        "" if by_name[benchmark].has_value else f"{benchmark} has no value, so no line.",
+        cells.fallback_note,
+    )
+    return figure
+
+
+def _forest_limits(valued: Sequence[_Cell], always: float) -> Limits:
+    """Choose limits that a few cells far from the others do not set."""
+    ends = np.array([(cell.low, cell.value, cell.high) for cell in valued]).ravel()
+    ends = ends[np.isfinite(ends)]
+    ends = np.append(ends[is_within(ends, find_fences(ends, middle=0.5))], always)
+    low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
+    return widen((low, high), abs(low) / 10.0 or 1.0)
+
+
+def _draw_intervals(axes: Axes, cells: _Cells, limits: Limits) -> int:
+    """Draw each cell's interval and marker, top down, and count the values beyond the limits."""
+    inside = is_within(cells.numbers, limits)
+    form = format_like(cells.numbers)
+    names = sorted({cell.scenario for cell in cells.every if not cell.is_baseline})
+    for position, cell in enumerate(cells.valued):
+        color = GREY
+        if not cell.is_baseline:
+            color = PALETTE[names.index(cell.scenario) % len(PALETTE)]
+        axes.hlines(position, cell.low, cell.high, color=color, linewidth=1.8)
+        axes.plot(
+            float(np.clip(cell.value, *limits)),
+            position,
+            "o" if inside[position] else "<" if cell.value < limits[0] else ">",
+            color=color,
+            markersize=7,
+            markerfacecolor=color if cell.in_confidence_set else "white",
+            markeredgewidth=1.5,
+            clip_on=False,
+            zorder=3,
+        )
+        _write_beside(axes, position, write_number(cell.value, form), color, at=1.02)
+    return int((~inside).sum())
+
+
+def _write_beside(axes: Axes, position: float, text: str, color: str, at: float) -> None:
+    """Write text at a height of the y-axis, and ``at`` a share of the axes' width."""
+    across = axes.get_yaxis_transform()
+    axes.text(at, position, text, transform=across, va="center", fontsize=TEXT_SIZE, color=color)
+
+
+def draw_heat_map(table: pd.DataFrame, metric: str, quantity: Quantity = TARGET) -> Figure:
+    """Draw a metric as tiles, scenarios down and models across, baselines last.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As in `draw_forest`; the intervals and the confidence set are not needed. Failed cells
+        are crossed, combinations that do not exist are blank.
+    metric : str
+        One of ``METRIC_LABELS``.
+    quantity : Quantity
+        What is predicted, and the unit of its errors.
+
+    Raises
+    ------
+    ValueError
+        If no cell has a value, one stands there twice, or the metric is unknown.
+    """
+    cells = _read_cells(table, metric, quantity)
+    rows = _order_names((cell.scenario, cell.is_baseline) for cell in cells.every)
+    columns = _order_names((cell.model, cell.is_baseline) for cell in cells.every)
+    figure, (axes,) = new_figure(
+        f"{cells.title} by scenario and model",
+        width=max(WIDTH, 2.8 + 0.8 * len(columns)),
+        height=max(2.2 + 0.5 * len(rows), 3.2),
+    )
+    colors, n_beyond = _choose_colors(cells.numbers, cells.metric.neutral)
+    form = format_like(cells.numbers)
+    for cell, color in zip(cells.valued, colors.to_rgba(cells.numbers), strict=True):
+        at = columns.index(cell.model), rows.index(cell.scenario)
+        _draw_tile(axes, at, write_number(cell.value, form) + cell.star, tuple(color))
+    for cell in cells.without:
+        _draw_empty_tile(axes, (columns.index(cell.model), rows.index(cell.scenario)), cell.status)
+    axes.set_xticks(range(len(columns)), columns)
+    if max(map(len, columns)) > _LONG_NAME:
+        for label in axes.get_xticklabels():
+            label.set(rotation=30, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set_xlim(-0.5, len(columns) - 0.5)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    bar = figure.colorbar(colors, ax=axes, extend="both" if n_beyond else "neither")
+    bar.set_label(f"{cells.unit}, {cells.metric.hint}", fontsize=LABEL_SIZE, color=INK)
+    bar.ax.tick_params(labelsize=TEXT_SIZE)
+    failed = any(cell.status == "failed" for cell in cells.without)
+    undefined = any(cell.status != "failed" for cell in cells.without)
+    add_caption(
+        figure,
+        " ".join(["Crossed: failed."] * failed + ["Dash: not defined."] * undefined),
+        f"Beyond the colours: {n_beyond} of {len(cells.valued)} values." * bool(n_beyond),
+        cells.fallback_note,
+    )
+    return figure
+
+
+def _order_names(names: Iterable[tuple[str, bool]]) -> list[str]:
+    """Sort names, those that only baselines bear at the end."""
+    only_baselines: dict[str, bool] = {}
+    for name, is_baseline in names:
+        only_baselines[name] = only_baselines.get(name, True) and is_baseline
+    return sorted(only_baselines, key=lambda name: (only_baselines[name], name))
+
+
+def _choose_colors(values: np.ndarray, neutral: float | None) -> tuple[ScalarMappable, int]:
+    """Choose colours for values, and count the values beyond them.
+
+    Errors run from light to dark. Other metrics are orange below the value without skill and blue
+    above it, equally far on both sides.
+    """
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LinearSegmentedColormap, Normalize
+
+    usual = values[is_within(values, find_fences(values, middle=0.5))]
+    low, high = float(usual.min()), float(usual.max())
+    palette: str | LinearSegmentedColormap = "cividis_r"
+    if neutral is not None:
+        far = max(abs(low - neutral), abs(high - neutral)) or 1.0
+        low, high = neutral - far, neutral + far
+        palette = LinearSegmentedColormap.from_list("skill", [VERMILLION, "#F7F7F7", BLUE])
+    elif low == high:
+        low, high = widen((low, high), abs(low) / 10.0 or 1.0)
+    n_beyond = int((~is_within(values, (low, high))).sum())
+    return ScalarMappable(Normalize(low, high), palette), n_beyond
+
+
+def _draw_tile(axes: Axes, at: tuple[int, int], text: str, color: tuple[float, ...]) -> None:
+    from matplotlib.patches import Rectangle
+
+    x, y = at
+    axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=color, edgecolor="none"))
+    brightness = np.dot(color[:3], (0.299, 0.587, 0.114))  # the weights of ITU-R BT.601
+    ink = INK if brightness > 0.5 else "white"
+    axes.text(x, y, text, ha="center", va="center", fontsize=TEXT_SIZE, color=ink)
+
+
+def _draw_empty_tile(axes: Axes, at: tuple[int, int], status: str) -> None:
+    """Draw a tile with a cross if the cell has failed, with a dash if it has no value."""
+    x, y = at
+    _draw_tile(axes, at, "", (0.93, 0.93, 0.93))
+    for rise in (0.36, -0.36) if status == "failed" else (0.0,):
+        axes.plot([x - 0.4, x + 0.4], [y - rise, y + rise], color=GREY, linewidth=1.0)
+
+
+def draw_cumulative_r2(daily: pd.DataFrame, cells: Sequence[str], title: str) -> Figure:
+    """Draw how the out-of-sample R2 against zero of some cells came about over time.
+
+    The first tenth of the dates counts but is not drawn, because a ratio of few dates jumps.
+
+    Parameters
+    ----------
+    daily : DataFrame
+        One row for each date and cell: ``date``; ``cell``, ``"scenario.model"``; ``sq_error`` and
+        ``sq_zero``, the sums over the rows of the date of squared errors and squared targets.
+    cells : sequence of str
+        At most ``MAX_LINES``.
+    title : str
+        Stands over the figure.
+
+    Raises
+    ------
+    ValueError
+        If there are no cells, too many of them, one has no dates, or all its targets are zero.
+
+    References
+    ----------
+    Goyal, A. and Welch, I. (2008), A Comprehensive Look at The Empirical Performance of Equity
+    Premium Prediction, Review of Financial Studies 21, 1455-1508: performance cumulated over
+    time. Gu, S., Kelly, B. and Xiu, D. (2020), Empirical Asset Pricing via Machine Learning,
+    Review of Financial Studies 33, 2223-2273: the R2 against zero.
+    """
+    if not 0 < len(cells) <= MAX_LINES:
+        raise ValueError(
+            f"{len(cells)} cells cannot be drawn as lines that can be told apart: choose 1 to "
+            f"{MAX_LINES}."
+        )
+    lines = [_cumulate_r2(daily, cell) for cell in cells]
+    n_hidden = max(hidden for _, hidden in lines)
+    figure, (axes,) = new_figure(title)
+    axes.axhline(0.0, color=INK, linewidth=2.2)
+    for (line, _), color in zip(lines, PALETTE, strict=False):
+        marker = "o" if len(line) == 1 else None
+        axes.plot(line.index.to_numpy(), line.to_numpy(), color=color, linewidth=1.6, marker=marker)
+    shown = np.concatenate([line.to_numpy() for line, _ in lines])
+    shown = np.append(shown[is_within(shown, find_fences(shown, middle=0.5))], 0.0)
+    limits = widen((float(shown.min()), float(shown.max())), 1.0)
+    axes.set_ylim(limits)
+    ends = np.array([float(line.iloc[-1]) for line, _ in lines])
+    form = f"+{format_like(ends)}"
+    texts = [f"{cell}\n{write_number(end, form)} %" for cell, end in zip(cells, ends, strict=True)]
+    label_ends(axes, [line.index[-1] for line, _ in lines], ends, texts)
+    use_dates(axes)
+    across = f"date (first tenth, {n_hidden} dates, not drawn: unstable)" if n_hidden else "date"
+    name_axes(axes, across, "cumulative R2 against zero (%)")
+    n_cut = sum(bool((~is_within(line.to_numpy(), limits)).any()) for line, _ in lines)
+    add_caption(
+        figure,
+        "R2: one minus squared errors over squared targets, both summed from the first date.",
+        f"Partly beyond the axis: {n_cut} of {len(lines)} lines." if n_cut else "",
+    )
+    return figure
+
+
+def _cumulate_r2(daily: pd.DataFrame, cell: str) -> tuple[pd.Series, int]:
+    """Cumulate the R2 of a cell, in percent by date, and count the dates left out at the start."""
+    sums = _of_cell(daily, cell)[["sq_error", "sq_zero"]].cumsum()
+    n_hidden = len(sums) // 10
+    sums = sums.iloc[n_hidden:]
+    sums = sums[sums["sq_zero"] > 0.0]
+    if sums.empty:
+        raise ValueError(f"All targets of '{cell}' are zero, so its R2 against zero is undefined.")
+    return 100.0 * (1.0 - sums["sq_error"] / sums["sq_zero"]), n_hidden
+
+
+def _of_cell(daily: pd.DataFrame, cell: str) -> pd.DataFrame:
+    """Select the rows of one cell, by date in order."""
+    rows = daily[daily["cell"] == cell]
+    if rows.empty:
+        known = ", ".join(sorted(set(daily["cell"]))[:5]) or "no cell"
+        raise ValueError(f"There are no dates of the cell '{cell}', only of {known}.")
+    return rows.set_index("date").sort_index()
+
+
+def draw_loss_differential(
+    daily: pd.DataFrame,
+    cell: str,
+    benchmark: str,
+    low: float,
+    high: float,
+    quantity: Quantity = TARGET,
+) -> Figure:
+    """Draw the cumulative difference of two cells' losses; it rises where the cell is better.
+
+    The loss of a date is the mean squared error over its rows.
+
+    Parameters
+    ----------
+    daily : DataFrame
+        One row for each date and cell: ``date``; ``cell``, ``"scenario.model"``; ``n``, the
+        number of rows; ``sq_error``, the sum of their squared errors.
+    cell, benchmark : str
+        The two that are compared, scored on the same dates.
+    low, high : float
+        Interval of the mean difference per date, benchmark minus cell, in the squared unit of
+        ``sq_error``; NaN if there is none.
+    quantity : Quantity
+        What is predicted, and the unit whose square losses are in.
+
+    Raises
+    ------
+    ValueError
+        If one of the two has no dates, or they were not scored on the same dates and rows.
+    """
+    mine, other = _of_cell(daily, cell), _of_cell(daily, benchmark)
+    if not mine["n"].equals(other["n"]):
+        raise ValueError(
+            f"'{cell}' and '{benchmark}' were not scored on the same dates and numbers of rows "
+            f"({len(mine)} and {len(other)} dates), so their losses cannot be compared: run the "
+            "study whole."
+        )
+    scale = quantity.scale**2
+    loss = scale * other["sq_error"] / other["n"]
+    difference = loss - scale * mine["sq_error"] / mine["n"]
+    path = difference.cumsum().to_numpy()
+    date = difference.index.to_numpy()
+    figure, (axes,) = new_figure(f"{cell} against {benchmark}")
+    axes.axhline(0.0, color=INK, linewidth=1.2)
+    if len(path) > 1:
+        guide = 1.96 * float(difference.std()) * np.sqrt(np.arange(1.0, len(path) + 1.0))
+        axes.fill_between(
+            date, -guide, guide, color=PALE, alpha=0.6, linewidth=0, label="95 % guide"
+        )
+    marker = "o" if len(path) == 1 else None
+    axes.plot(
+        date, path, color=BLUE, linewidth=1.6, marker=marker, label="rises where the cell is better"
+    )
+    unit = quantity.squared_unit
+    _write_mean(axes, path, float(loss.mean()), (low * scale, high * scale), unit)
+    use_dates(axes)
+    name_axes(axes, "date", f"cumulative loss difference ({unit})")
+    add_legend(axes)
+    add_caption(
+        figure,
+        "Loss of benchmark minus loss of cell; loss: mean squared error over the rows of a date.",
+        "Guide: ±1.96 s √t, s the standard deviation of a date's difference. Pointwise, for dates\n"
+        "that are independent and losses that are equal in expectation." * (len(path) > 1),
+    )
+    return figure
+
+
+def _write_mean(axes: Axes, path: np.ndarray, loss: float, interval: Limits, unit: str) -> None:
+    """Write the mean difference into the left corner that the line stays out of."""
+    mean = path[-1] / len(path)
+    known = np.array([mean, *interval])
+    form = format_like(known[np.isfinite(known)])
+    text = f"mean difference per date {write_number(mean, form)} {unit}"
+    if np.isfinite(interval).all():
+        low, high = (write_number(end, form) for end in interval)
+        text += f"\ninterval {low} to {high} {unit}"
+    if loss > 0.0:
+        text += f"\n{write_number(100.0 * mean / loss, '.2g')} % of the benchmark's loss"
+    early = path[: len(path) // 2 + 1]
+    is_high = early.max() > -early.min()
+    axes.margins(y=0.25)
+    axes.text(
+        0.015,
+        0.03 if is_high else 0.97,
+        text,
+        transform=axes.transAxes,
+        va="bottom" if is_high else "top",
+        fontsize=TEXT_SIZE,
+        color=INK,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 2.0},
+    )
