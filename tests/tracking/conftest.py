@@ -99,9 +99,14 @@ def facts() -> dict[str, Any]:
         nodes = [f"median_impute.{name}.{step}" for step in ("train", "evaluate")]
         params = {"model": name, "estimator": name}
         cells[f"median_impute.{name}"] = {"nodes": nodes, "params": params}
-    study = {"params": {"as_of": "2019-01-03", "returns.split.n_folds": 5}, "cells": cells}
-    about = {"run_id": RUN_ID, "started": "2019-01-03T10:00:00.000+00:00"}
-    return {**about, "tags": {"tidemark.runner": "SequentialRunner"}, "studies": {"returns": study}}
+    params = {"as_of": "2019-01-03", "returns.split.n_folds": 5}
+    return {
+        "run_id": RUN_ID,
+        "started": "2019-01-03T10:00:00.000+00:00",
+        "tags": {"tidemark.runner": "SequentialRunner"},
+        "code_hash": "c0de" * 4,
+        "studies": {"returns": {"params": params, "params_hash": "fab5" * 4, "cells": cells}},
+    }
 
 
 @pytest.fixture
@@ -136,7 +141,8 @@ def _outputs(step: str, box: str, model: Pipeline, status: str) -> list[tuple[st
     intervals = {"intervals": {"rmse": {"low": 0.018, "high": 0.022}}}
     metrics = {"rmse": 0.02, "r2": -0.001}
     about = {"status": status, "note": "svr did not converge", "group": "next_day"}
-    outcome = {**about, "split_id": "ab12", "scored_rows": 7}
+    judged = {**intervals, "level": 0.95, "block_length": 10.0}
+    outcome = {**about, "split_id": "ab12", "scored_rows": 7, "metrics": metrics, **judged}
     return {
         "conclude": [("outcome", f"{box}.outcome", outcome)],
         "preprocess": [("artifact", f"{box}.preprocess_report", {"cells_filled": 3})],

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import getpass
-import hashlib
 import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
-from kedro.io import DataCatalog
+from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 
+from tidemark.checkpoints.fingerprints import code_fingerprint, parameters_fingerprint
 from tidemark.config import RunInfo
 from tidemark.tracking.facts import describe_run, hash_data
 
@@ -126,6 +125,30 @@ def test_describe_run_cell_holds_the_settings_that_shape_it(
     }
 
 
+def test_describe_run_says_which_code_and_parameters_it_had(
+    pipeline: Pipeline, catalog: DataCatalog, info: RunInfo
+) -> None:
+    """The hashes are those that any part of the project can make for itself."""
+    facts = describe_run(RUN, pipeline, catalog, info)
+
+    assert facts["code_hash"] == code_fingerprint()
+    assert facts["studies"]["returns"]["params_hash"] == parameters_fingerprint(TREE, "returns")
+
+
+def test_describe_run_of_a_baseline_has_no_treatment(
+    pipeline: Pipeline, catalog: DataCatalog, info: RunInfo
+) -> None:
+    """A scenario that treats nothing is described like any other, but for its treatment."""
+    scenarios = {"returns": {"low": {"group": "g", "models": ["ridge"]}}}
+    catalog["parameters"] = {**TREE, "scenarios": scenarios}
+
+    facts = describe_run(RUN, pipeline, catalog, info)
+
+    params = facts["studies"]["returns"]["cells"]["low.ridge"]["params"]
+    assert params["scenario"] == "low"
+    assert not any(key.startswith("preprocess") for key in params)
+
+
 def test_describe_run_without_a_repository_has_no_commit(
     pipeline: Pipeline, catalog: DataCatalog, info: RunInfo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,16 +194,12 @@ def test_describe_run_without_a_user_name_goes_on(
     assert describe_run(RUN, pipeline, catalog, info)["run_id"] == "run-1"
 
 
-def test_hash_data_is_the_hash_of_the_accepted_table(catalog: DataCatalog, tmp_path: Path) -> None:
-    """The data of a run is told by the bytes that the catalog tracks as data, study by study."""
-    for name in ("returns_data.prices", "other_data.prices", "low.features"):
-        catalog.save(name, pd.DataFrame({"close": [47.35]}))
-    catalog.save("returns_data.profile", {})
+def test_hash_data_is_what_each_study_publishes(catalog: DataCatalog) -> None:
+    """The data of a run is told by the hash that its own studies publish, and by no other's."""
+    for study, told in (("returns", "ab12"), ("other", "cd34")):
+        catalog[f"{study}_data.fingerprint"] = MemoryDataset({"data_hash": told})
 
-    hashes = hash_data(catalog, {"returns": {}})
-
-    content = (tmp_path / "prices.parquet").read_bytes()
-    assert hashes == {"returns": hashlib.sha256(content).hexdigest()}
+    assert hash_data(catalog, ["returns"]) == {"returns": "ab12"}
 
 
 def test_hash_data_before_anything_was_saved_is_empty(catalog: DataCatalog) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from tidemark.tracking.outbox import Outbox, OutboxRun
 
@@ -119,6 +120,20 @@ def test_outbox_lock_of_a_killed_process_is_free(outbox: Outbox, tmp_path: Path)
         run.release()
 
 
+def test_outbox_run_removed_while_it_is_taken_is_not_held(
+    run: OutboxRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that another process removes at this very moment is not there any more."""
+
+    def lose_folder(*_: object, **__: object) -> None:
+        run.remove()
+        raise FileNotFoundError(run.folder)
+
+    monkeypatch.setattr(FileLock, "acquire", lose_folder)
+
+    assert not OutboxRun(run.folder).hold()
+
+
 def test_outbox_records_come_in_the_order_of_their_ends(run: OutboxRun) -> None:
     """Nodes that ended earlier are sent earlier; names decide between those that ended at once."""
     for name, ended in (("a", "3"), ("b", "1"), ("d", "2"), ("c", "2")):
@@ -179,14 +194,17 @@ def test_outbox_keep_copies_what_a_later_run_may_overwrite(run: OutboxRun, tmp_p
 
 def test_outbox_close_keeps_the_first_word(run: OutboxRun) -> None:
     """How a run ended is said once: a later word does not change it."""
-    run.close("FAILED", "2019-01-03T10:00:09+00:00", "ModelError: singular", {"returns": "ab"})
+    daily = {"a.ridge": "07_model_output/daily.parquet"}
+    ended = "2019-01-03T10:00:09+00:00"
+    run.close("FAILED", ended, "ModelError: singular", {"returns": "ab"}, daily)
     run.close("KILLED", "2019-01-03T11:00:00+00:00", "its process died")
 
     assert run.end == {
         "status": "FAILED",
-        "ended": "2019-01-03T10:00:09+00:00",
+        "ended": ended,
         "error": "ModelError: singular",
         "data_hash": {"returns": "ab"},
+        "daily": daily,
     }
 
 

@@ -17,6 +17,7 @@ PROJECT = Path("/srv/project")
 def _no_override(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide what the environment of the tests may name."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("TIDEMARK_METRICS_URI", raising=False)
 
 
 def _resolve(**changes: Any) -> TrackingSettings:
@@ -105,3 +106,29 @@ def test_settings_misspelt_key_is_refused_by_name(key: str) -> None:
     """A key that does not exist is named, not passed over."""
     with pytest.raises(ValidationError, match=key):
         _resolve(**{key: True})
+
+
+@pytest.mark.parametrize(
+    ("configured", "override", "expected"),
+    [
+        (None, None, "sqlite:////srv/data/metrics.db"),
+        ("sqlite:///shared/rows.db", None, "sqlite:////srv/project/shared/rows.db"),
+        ("sqlite:////var/rows.db", "", "sqlite:////var/rows.db"),
+        ("postgresql://bob@host/db", None, "postgresql://bob@host/db"),
+        (None, "postgresql://bob@host/db", "postgresql://bob@host/db"),
+        ("postgresql://bob@host/db", "sqlite:///rows.db", "sqlite:////srv/project/rows.db"),
+    ],
+)
+def test_settings_metrics_store_is_in_the_data_root_unless_it_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+    configured: str | None,
+    override: str | None,
+    expected: str,
+) -> None:
+    """The environment names it, or else configuration; a server for MLflow changes nothing."""
+    if override is not None:
+        monkeypatch.setenv("TIDEMARK_METRICS_URI", override)
+    for uri in ("sqlite:///mlruns/mlflow.db", "http://mlflow:5000"):
+        settings = _resolve(metrics_store_uri=configured, tracking_uri=uri)
+
+        assert settings.metrics_uri(Path("/srv/data")) == expected

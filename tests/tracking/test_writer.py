@@ -44,7 +44,22 @@ def test_sync_of_a_finished_run_makes_one_parent_and_its_children(
     expected = {"level": "cell", "study": "returns", "scenario": "median_impute", "model": "ridge"}
     assert {key: child[f"tidemark.{key}"] for key in expected} == expected
     assert child["tidemark.data_hash"] == parent["tidemark.data_hash"] == "ab" * 32
+    assert child["tidemark.code_hash"] == parent["tidemark.code_hash"] == "c0de" * 4
+    assert child["tidemark.params_hash"] == parent["tidemark.params_hash"] == "fab5" * 4
     assert child["tidemark.runner"] == parent["tidemark.runner"] == "SequentialRunner"
+
+
+def test_sync_of_a_run_that_an_older_version_has_left_bears_no_hashes(
+    filled: Fill, outbox: Outbox, facts: dict[str, Any], store: TrackingSettings, runs_of: Read
+) -> None:
+    """What an older version did not note is left out; all else arrives."""
+    del facts["code_hash"], facts["studies"]["returns"]["params_hash"]
+    filled()
+
+    assert sync_outbox(outbox, store) == 1
+    for run in runs_of(store).values():
+        assert {"tidemark.code_hash", "tidemark.params_hash"}.isdisjoint(run["tags"])
+        assert "tidemark.study" in run["tags"]
 
 
 def test_sync_of_a_cell_brings_params_metrics_and_steps(

@@ -31,7 +31,7 @@ _STORED_WITH = {
     "Snapshot": "pyarrow",
     "TableFile": "pyarrow",
 }
-_reader = CodeReader(_PACKAGE)
+own_code = CodeReader(_PACKAGE)  # each file is parsed once in a process
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def identify(node: Node, entries: Entries) -> Identity:
         for name in dict.fromkeys([*node.inputs, *node.outputs])
         if not is_parameter(name)
     }
-    reached = _reader.reach(
+    reached = own_code.reach(
         func.__module__,
         *{type(value).__module__ for value in params.values()},
         *_own_paths([plain_params, described]),

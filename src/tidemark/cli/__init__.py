@@ -1,8 +1,9 @@
-"""Commands of the project, which ``kedro`` finds here: run, status, tracking."""
+"""Commands of the project, which ``kedro`` finds here: run, status, compare, tracking."""
 
 import click
 
 from tidemark import errors
+from tidemark.cli.compare import compare
 from tidemark.cli.run import run
 from tidemark.cli.status import status
 from tidemark.cli.tracking import tracking
@@ -16,5 +17,5 @@ def cli() -> None:
     """Commands of the project."""
 
 
-for _command in (run, status, tracking):
+for _command in (run, status, compare, tracking):
     cli.add_command(_command)

@@ -1,4 +1,4 @@
-"""``kedro tracking``: look after what waits for MLflow."""
+"""``kedro tracking``: look after what waits for MLflow and for the metrics store."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ from tidemark.cli.options import fail, project
 
 @click.group()
 def tracking() -> None:
-    """Look after what waits for MLflow."""
+    """Look after what waits for MLflow and for the metrics store."""
 
 
 @tracking.command()
 @env_option
 @click.option("--data-root", default=None, help="Where the run wrote; default: as configured.")
 def sync(env: str | None, data_root: str | None) -> None:
-    """Send to MLflow what waits in the outbox, and close runs whose process has died.
+    """Send what waits in the outbox, and close runs whose process has died.
 
-    Exit status: 0 when nothing waits any more, 1 when MLflow cannot be reached.
+    Records go to MLflow, rows of metrics to the metrics store.
+
+    Exit status: 0 when nothing waits any more, 1 when one of the two cannot be reached.
     """
+    from tidemark.tracking.metrics_store import MetricsStore
     from tidemark.tracking.outbox import Outbox
     from tidemark.tracking.settings import TrackingSettings
     from tidemark.tracking.sync import sync_outbox
@@ -45,6 +48,10 @@ def sync(env: str | None, data_root: str | None) -> None:
             )
         )
     store = errors.mask(tracked.tracking_uri)
-    click.echo(f"{done} of {waiting} waiting runs are complete in MLflow at {store}.")
+    rows = MetricsStore(tracked.metrics_uri(info.data_root)).place
+    click.echo(
+        f"{done} of {waiting} waiting runs are complete in MLflow at {store} and in the metrics "
+        f"store at {rows}."
+    )
     if done < waiting:
         click.get_current_context().exit(errors.EXIT_ERROR)

@@ -4,17 +4,50 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Generator, Iterable
+from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Self
 
+import parse
 from kedro.io import AbstractVersionedDataset, DataCatalog, MemoryDataset
+from kedro.io.catalog_config_resolver import CatalogConfigResolver
 from kedro.io.data_catalog import SharedMemoryDataCatalog
 
 from tidemark.files import name_aside
 
 
+class _Resolver(CatalogConfigResolver):
+    """Kedro's resolver, but each pattern is compiled once, and not anew for every name.
+
+    Matching three hundred names was a tenth of the time in which a run finds nothing to do.
+    """
+
+    @classmethod
+    def of(cls, other: CatalogConfigResolver) -> Self:
+        """Take over what another resolver knows."""
+        own = cls.__new__(cls)
+        own.__dict__.update(vars(other))
+        return own
+
+    @classmethod
+    def _get_matches(cls, patterns: Iterable[str], ds_name: str) -> Generator[str]:
+        return (pattern for pattern in patterns if _compile(pattern).parse(ds_name))
+
+
+@cache
+def _compile(pattern: str) -> Any:
+    return parse.compile(pattern)
+
+
 class _SavesAside(DataCatalog):
     """A catalog that saves beside a file's place, then moves the file there."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        given = options.get("config_resolver")
+        if given is not None:
+            options["config_resolver"] = _Resolver.of(given)
+        super().__init__(*args, **options)
 
     def save(self, ds_name: str, data: Any) -> None:
         """Save data, as `DataCatalog.save` does.

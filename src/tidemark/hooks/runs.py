@@ -1,4 +1,4 @@
-"""When a run is recorded, in its main process: its log, its place in the outbox, MLflow."""
+"""When a run is recorded, in its main process: its log, its place in the outbox, the stores."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
@@ -39,7 +40,12 @@ class _Run:
     is_begun: bool = False
     studies: Mapping[str, Any] = field(default_factory=dict)
     outbox: OutboxRun | None = None
-    has_warned: bool = False
+    warned: set[str] = field(default_factory=set)
+
+    def warn(self, store: str, message: str) -> None:
+        """Say once in a run that a store is out of reach."""
+        logger.log(logging.DEBUG if store in self.warned else logging.WARNING, "%s", message)
+        self.warned.add(store)
 
 
 class RunHooks:
@@ -122,6 +128,7 @@ class RunHooks:
         if run is None or run.outbox is None:
             return
         from tidemark.tracking.facts import hash_data
+        from tidemark.tracking.metric_rows import find_daily
 
         sweep_aside(run.info.data_root)  # what workers that died have left
         if status == "FAILED":
@@ -130,7 +137,9 @@ class RunHooks:
             complete_cells(run.outbox, run.pipeline, run.catalog, run.info)
         store = CheckpointStore(run.info.data_root / "checkpoints")
         accepted = [name for name in run.studies if store.is_finished(f"{name}_data.accept")]
-        run.outbox.close(status, now(), error, hash_data(run.catalog, accepted))
+        hashes = hash_data(run.catalog, accepted)
+        daily = find_daily(run.outbox, run.info.data_root)
+        run.outbox.close(status, now(), error, hashes, daily)
         try:
             if status != "KILLED":  # somebody waits for the prompt; the next start tells MLflow
                 self._sync(run)
@@ -155,14 +164,18 @@ class RunHooks:
 
     @staticmethod
     def _sync(run: _Run) -> None:
-        """Send what waits; a store that is out of reach costs a warning, or the run if required."""
+        """Send what waits; a store that is out of reach costs a warning.
+
+        MLflow, where it is required, costs the run.
+        """
         from tidemark.tracking.sync import sync_outbox
 
         settings = TrackingSettings.resolve(run.info.mlflow, run.info.project_path)
         started = time.perf_counter()
         outbox = Outbox(run.info.data_root / "outbox")
         try:
-            sync_outbox(outbox, settings, run.outbox.run_id if run.outbox else None)
+            current = run.outbox.run_id if run.outbox else None
+            sync_outbox(outbox, settings, current, partial(run.warn, "metrics"))
         except Exception as error:
             message = (
                 f"MLflow at {mask(settings.tracking_uri)} cannot be reached ({_brief(error)}). "
@@ -171,8 +184,7 @@ class RunHooks:
             )
             if settings.required:
                 raise TrackingError(message) from error
-            logger.warning(message) if not run.has_warned else logger.debug(message)
-            run.has_warned = True
+            run.warn("mlflow", message)
         seconds = round(time.perf_counter() - started, 3)
         logger.debug(
             "tracking took %.1f s", seconds, extra={"facts": {"tracking_seconds": seconds}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-import hashlib
+import logging
 import subprocess
 import sys
 from collections.abc import Collection, Mapping
@@ -11,17 +11,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kedro.io import CatalogProtocol
+from kedro.io import CatalogProtocol, DatasetError
 from kedro.pipeline import Pipeline
 
-from tidemark.checkpoints.entries import stored_path
-from tidemark.checkpoints.files import hash_path
+from tidemark.checkpoints.fingerprints import (
+    SHARED,
+    code_fingerprint,
+    parameters_fingerprint,
+    study_parameters,
+)
 from tidemark.checkpoints.identity import flatten, plain
 from tidemark.config import Cell, RunInfo
 from tidemark.errors import mask
-from tidemark.tracking.records import track_kind
 
-_SHARED = ("as_of", "modelling", "evaluation")
+logger = logging.getLogger(__name__)
 
 
 def describe_run(
@@ -30,16 +33,21 @@ def describe_run(
     catalog: CatalogProtocol[Any, Any],
     info: RunInfo,
 ) -> dict[str, Any]:
-    """Gather a run's facts: tags, and for each study its parameters and cells."""
+    """Gather a run's facts: tags, hashes, and for each study its parameters and cells."""
     tree = catalog.load("parameters")
     studies: dict[str, Any] = {}
     for node in pipeline.nodes:
         study, cell = info.study_of(node.namespace), info.cell_of(node.namespace)
         if study is None:
             continue
-        about = studies.setdefault(study, {"params": _study_params(tree, study), "cells": {}})
+        if study not in studies:
+            studies[study] = {
+                "params": study_parameters(tree, study),
+                "params_hash": parameters_fingerprint(tree, study),
+                "cells": {},
+            }
         if cell is not None:
-            known = about["cells"].setdefault(
+            known = studies[study]["cells"].setdefault(
                 cell.namespace, {"nodes": [], "params": _cell_params(tree, cell)}
             )
             known["nodes"].append(node.name)
@@ -47,30 +55,20 @@ def describe_run(
         "run_id": run_params["run_id"],
         "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "tags": _tags(run_params, info.project_path),
+        "code_hash": code_fingerprint(),
         "studies": studies,
     }
 
 
 def hash_data(catalog: CatalogProtocol[Any, Any], studies: Collection[str]) -> dict[str, str]:
-    """Hash the accepted data of each study: the datasets that the catalog tracks as ``data``."""
-    hashes: dict[str, list[str]] = {}
-    for name in sorted(catalog.keys()):
-        study = name.partition("_data.")[0]
-        if study in studies and not name.startswith("params:"):
-            dataset = catalog.get(name)
-            path = stored_path(dataset, saved=False)
-            if track_kind(dataset) == "data" and path is not None and path.exists():
-                hashes.setdefault(study, []).append(hash_path(path))
-    return {
-        study: parts[0] if len(parts) == 1 else hashlib.sha256("".join(parts).encode()).hexdigest()
-        for study, parts in hashes.items()
-    }
-
-
-def _study_params(tree: Mapping[str, Any], study: str) -> dict[str, Any]:
-    own = {key: tree[key] for key in _SHARED}
-    flat = flatten({**own, study: tree[study], "scenarios": tree["scenarios"][study]})
-    return {key: value for key, value in flat.items() if not key.startswith(f"{study}.report.")}
+    """Read the hash of the accepted data of each study, which its data publishes."""
+    hashes: dict[str, str] = {}
+    for study in studies:
+        try:
+            hashes[study] = catalog.load(f"{study}_data.fingerprint")["data_hash"]
+        except (DatasetError, KeyError, TypeError) as error:  # none yet, or damaged
+            logger.debug("no data hash of %s: %s", study, error)
+    return hashes
 
 
 def _cell_params(tree: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
@@ -83,9 +81,9 @@ def _cell_params(tree: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
     own = {
         "scenario": cell.scenario,
         "model": cell.model,
-        "preprocess": scenario["preprocess"],
+        "preprocess": scenario.get("preprocess") or {},  # a baseline has none
         **plain(tree["models"][cell.study][cell.model]),
-        **{key: tree[key] for key in _SHARED},
+        **{key: tree[key] for key in SHARED},
     }
     return {**flatten(own), **study}
 

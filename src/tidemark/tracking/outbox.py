@@ -1,4 +1,4 @@
-"""The outbox: records of runs on their way to MLflow, one folder for each run."""
+"""The outbox: records of runs on their way to MLflow and the metrics store, a folder for each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class OutboxRun:
     """The records of one run.
 
     ``run.json`` holds the run's facts, ``records/NAME.json`` one record each, ``files`` copies
-    of what records refer to, ``end.json`` how the run ended, ``state.json`` what MLflow has.
+    of what records refer to, ``end.json`` how the run ended, ``state.json`` what MLflow and the
+    metrics store have.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -58,12 +59,12 @@ class OutboxRun:
 
     @property
     def state(self) -> dict[str, Any]:
-        """What MLflow has received so far."""
+        """What MLflow and the metrics store have received so far."""
         path = self.folder / _STATE
         return _read(path) if path.exists() else {"runs": {}, "sent": []}
 
     def save_state(self, state: dict[str, Any]) -> None:
-        """Note what MLflow has received."""
+        """Note what MLflow and the metrics store have received."""
         write_aside(self.folder / _STATE, json.dumps(state))
 
     def put(self, name: str, record: dict[str, Any]) -> None:
@@ -104,15 +105,29 @@ class OutboxRun:
         ended: str,
         error: str | None = None,
         data_hash: dict[str, str] | None = None,
+        daily: dict[str, str] | None = None,
     ) -> None:
-        """Say how the run ended, unless that has been said."""
+        """Say how the run ended, unless that has been said.
+
+        Parameters
+        ----------
+        data_hash : dict of str to str, optional
+            The hash of each study's accepted data.
+        daily : dict of str to str, optional
+            Where each cell's losses by date lie.
+        """
         if self.end is None:
-            error = error and mask(error)
-            end = {"status": status, "ended": ended, "error": error, "data_hash": data_hash or {}}
+            end = {
+                "status": status,
+                "ended": ended,
+                "error": error and mask(error),
+                "data_hash": data_hash or {},
+                "daily": daily or {},
+            }
             write_aside(self.folder / _END, json.dumps(end))
 
     def remove(self) -> None:
-        """Forget the run: MLflow has all of it."""
+        """Forget the run: MLflow and the metrics store have all of it."""
         # Without its facts a run is no run any more, however far the rest of the removal gets.
         (self.folder / _FACTS).unlink()
         self.release()
@@ -124,7 +139,7 @@ class OutboxRun:
             return False
         try:
             self._lock.acquire(timeout=0)
-        except Timeout:
+        except (Timeout, FileNotFoundError):  # held, or removed since it was looked for
             return False
         return True
 
@@ -134,10 +149,20 @@ class OutboxRun:
 
 
 class Outbox:
-    """All runs that wait."""
+    """All runs that wait, in one folder of a data root."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
+
+    @property
+    def root(self) -> Path:
+        """The outbox's folder."""
+        return self._root
+
+    @property
+    def data_root(self) -> Path:
+        """The data root that the outbox stands in."""
+        return self._root.parent
 
     def open(self, run_id: str, facts: dict[str, Any]) -> OutboxRun:
         """Begin a run's records and hold its lock."""

@@ -19,10 +19,13 @@ _MODEL_LIBRARIES = ("scikit-learn", "numpy", "pandas", "scipy")
 # Where in a run's artifacts each kind of file lies.
 _FOLDERS = {
     "artifact": "reports",
+    "audit": "reports",
     "cv_scores": "results",
+    "daily": "results",
     "figure": "figures",
     "outcome": "results",
     "validation": "reports",
+    "verdicts": "reports",
 }
 
 
@@ -60,7 +63,10 @@ class TrackingRecord:
             Copies a file into the outbox and returns the copy's name.
         """
         reader = getattr(self, f"_add_{kind}", None)
-        if reader is not None:
+        box = dataset.rpartition(".")[0]
+        if kind == "audit":
+            self._metric(f"leaks.{box}", len(data["findings"]))
+        elif reader is not None:
             reader(data)
         if kind == "model" and not isinstance(data, FailedModel):
             self._model = {
@@ -71,7 +77,6 @@ class TrackingRecord:
         is_missing = kind == "figure" and data == b""
         if kind in _FOLDERS and not is_missing:
             folder = _FOLDERS[kind]
-            box = dataset.rpartition(".")[0]
             if "." not in box and not box.endswith(("_data", "_report")):
                 folder = f"{folder}/{box}"  # the parent run holds those of several scenarios
             self._artifacts.append(
@@ -119,6 +124,12 @@ class TrackingRecord:
     def _add_validation(self, data: Any) -> None:
         for name, table in data["tables"].items():
             self._metric(f"quarantined_rows.{name}", sum(table["rows_quarantined"].values()))
+
+    def _add_verdicts(self, data: Any) -> None:
+        for group, verdict in data.items():
+            self._metric(f"superior_ability_p.{group}", verdict["p_value"])
+            self._tags[f"best_model.{group}"] = str(verdict["best_model"])
+            self._tags[f"beats_baseline.{group}"] = str(verdict["beats_baseline"]).lower()
 
     def _add_cv_scores(self, data: Any) -> None:
         for fold in data["folds"]:

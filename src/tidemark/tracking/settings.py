@@ -19,15 +19,21 @@ class TrackingSettings(Strict):
     required: bool
     tracking_uri: str
     artifact_location: str | None = None
+    metrics_store_uri: str | None = None
 
     @classmethod
     def resolve(cls, section: Mapping[str, Any], project_path: Path) -> TrackingSettings:
-        """Read the section, let ``MLFLOW_TRACKING_URI`` override it, and make paths absolute.
+        """Read the section, let the environment override it, and make paths absolute.
 
-        Artifacts of a SQLite store lie where configuration says, or beside a store that the
-        environment names; a server puts them where it likes.
+        ``MLFLOW_TRACKING_URI`` names another MLflow store, ``TIDEMARK_METRICS_URI`` another
+        metrics store. Artifacts of a SQLite store lie where configuration says, or beside a store
+        that the environment names; a server puts them where it likes.
         """
         settings = cls.model_validate(section)
+        metrics = os.environ.get("TIDEMARK_METRICS_URI") or settings.metrics_store_uri
+        if metrics and metrics.startswith(_SQLITE):
+            metrics = f"{_SQLITE}{(project_path / metrics.removeprefix(_SQLITE)).resolve()}"
+        settings = settings.model_copy(update={"metrics_store_uri": metrics or None})
         override = os.environ.get("MLFLOW_TRACKING_URI")
         uri = override or settings.tracking_uri
         place = settings.artifact_location
@@ -42,3 +48,7 @@ class TrackingSettings(Strict):
         return settings.model_copy(
             update={"tracking_uri": f"{_SQLITE}{database}", "artifact_location": place}
         )
+
+    def metrics_uri(self, data_root: Path) -> str:
+        """Name the metrics store: as configured, or ``metrics.db`` in the data root."""
+        return self.metrics_store_uri or f"{_SQLITE}{(data_root / 'metrics.db').absolute()}"

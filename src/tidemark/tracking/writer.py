@@ -39,7 +39,7 @@ class Writer:
         self._experiments: dict[str, str] = {}
 
     def send(self, run: OutboxRun) -> None:
-        """Send what is new of a run; close and forget it if it has ended."""
+        """Send what is new of a run, and close it if it has ended."""
         facts, state, end = run.facts, run.state, run.end
         if state.setdefault("store", self._settings.tracking_uri) != self._settings.tracking_uri:
             state = {"runs": {}, "sent": [], "store": self._settings.tracking_uri}
@@ -58,9 +58,10 @@ class Writer:
             self._log_record(run, run_id, record)
             state["sent"].append(name)
             run.save_state(state)
-        if end is not None:
+        if end is not None and state.get("closed_after") != len(state["sent"]):
             self._close(run, state, facts, end, failed)
-            run.remove()
+            state["closed_after"] = len(state["sent"])  # an ended run may be completed later on
+            run.save_state(state)
 
     def _close(
         self,
@@ -100,7 +101,12 @@ class Writer:
     ) -> str:
         if study not in state["runs"]:
             about = facts["studies"][study]
-            tags = {**facts["tags"], "tidemark.study": study, "tidemark.level": "run"}
+            tags = {
+                **facts["tags"],
+                **_hashes(facts, study),
+                "tidemark.study": study,
+                "tidemark.level": "run",
+            }
             state["runs"][study] = self._create(
                 study, f"{study} {run.run_id}", facts["started"], tags, run.run_id
             )
@@ -125,6 +131,7 @@ class Writer:
             scenario, _, model = cell.partition(".")
             tags = {
                 **facts["tags"],
+                **_hashes(facts, study),
                 "mlflow.parentRunId": state["runs"][study],
                 "tidemark.study": study,
                 "tidemark.level": "cell",
@@ -165,13 +172,26 @@ class Writer:
         if study not in self._experiments:
             found = self._client.get_experiment_by_name(study)
             if found is None:
-                place = self._settings.artifact_location
-                self._experiments[study] = self._client.create_experiment(study, place)
+                self._experiments[study] = self._create_experiment(study)
             else:
                 if found.lifecycle_stage == "deleted":  # its name cannot be given again
                     self._client.restore_experiment(found.experiment_id)
                 self._experiments[study] = found.experiment_id
         return self._experiments[study]
+
+    def _create_experiment(self, study: str) -> str:
+        """Create an experiment, unless another writer has just been faster."""
+        from mlflow.exceptions import MlflowException
+
+        place = self._settings.artifact_location
+        try:
+            created: str = self._client.create_experiment(study, place)
+        except MlflowException as error:
+            found = self._client.get_experiment_by_name(study)
+            if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:
+                raise
+            return str(found.experiment_id)
+        return created
 
     def _log_record(self, run: OutboxRun, run_id: str, record: Mapping[str, Any]) -> None:
         self._log(
@@ -262,6 +282,15 @@ def _batches(entities: dict[str, list[Any]]) -> Iterator[dict[str, list[Any]]]:
     longest = max(len(values) for values in entities.values())
     for start in range(0, longest, _MAX_BATCH):
         yield {key: values[start : start + _MAX_BATCH] for key, values in entities.items()}
+
+
+def _hashes(facts: Mapping[str, Any], study: str) -> dict[str, str]:
+    """Tag what code and parameters a run had; what an older version left says neither."""
+    found = {
+        "tidemark.code_hash": facts.get("code_hash"),
+        "tidemark.params_hash": facts["studies"][study].get("params_hash"),
+    }
+    return {key: value for key, value in found.items() if value}
 
 
 def _ms(moment: str) -> int:
