@@ -23,7 +23,9 @@ from tidemark.errors import ConfigError, UnknownName, mask
 logger = logging.getLogger(__name__)
 
 GraveKind = Literal["refused data", "failed run"]
-MildKind = Literal["retries exhausted", "degraded", "fallback", "missing", "failed cell"]
+MildKind = Literal[
+    "retries exhausted", "degraded", "fallback", "missing", "failed cell", "leak", "alarm"
+]
 Kind = GraveKind | MildKind
 OwnerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Addresses = tuple[SecretStr, ...]

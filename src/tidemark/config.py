@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict
 
 RUN_INFO = "params:tidemark"
+BASELINE = "baseline"  # the estimator of a model that is not fitted
 StudyName = Literal["returns"]
 STUDIES: tuple[StudyName, ...] = get_args(StudyName)
 
@@ -27,11 +28,20 @@ class Strict(BaseModel):
 
 
 class ScenarioConfig(Strict):
-    """One way to treat a study's data, and the models that are tried on it."""
+    """One way to treat a study's data, and the models that are tried on it.
+
+    Without ``preprocess`` it is a baseline: nothing is treated and nothing fitted, and each of its
+    models is a forecast that the study's data publishes beside the rows to be scored.
+    """
 
     group: str
-    preprocess: dict[str, Any]
+    preprocess: dict[str, Any] | None = None
     models: tuple[str, ...]
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether the scenario's cells are forecasts that nobody fits."""
+        return self.preprocess is None
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,11 @@ class Study:
 
     name: str
     scenarios: Mapping[str, ScenarioConfig]
+
+    @property
+    def treated(self) -> list[str]:
+        """The scenarios that treat data and fit models: all but baselines."""
+        return [name for name, config in self.scenarios.items() if not config.is_baseline]
 
     def cells(self, scenario: str | None = None) -> Iterator[Cell]:
         """List the cells of one scenario, or of all."""
@@ -116,6 +131,7 @@ def read_studies(parameters: Mapping[str, Any]) -> list[Study]:
                     f"Scenario '{scenario}' names models {undefined}; study '{name}' defines "
                     f"{sorted(models)}."
                 )
+            _check_baselines(scenario, config, models)
             seen[scenario] = name
             scenarios[scenario] = config
         studies.append(Study(name, scenarios))
@@ -134,6 +150,21 @@ def _check_scenario(name: str, config: ScenarioConfig) -> None:
     for model in config.models:
         if not model.isidentifier():
             raise ValueError(f"Scenario '{name}': model '{model}' is no name for a namespace.")
+
+
+def _check_baselines(name: str, config: ScenarioConfig, models: Mapping[str, Any]) -> None:
+    for model in config.models:
+        is_baseline = models[model].get("estimator") == BASELINE
+        if is_baseline and not config.is_baseline:
+            raise ValueError(
+                f"Scenario '{name}': {model} is a baseline and belongs in a scenario without "
+                f"'preprocess'."
+            )
+        if config.is_baseline and not is_baseline:
+            raise ValueError(
+                f"Scenario '{name}' has no 'preprocess', so its models must be baselines; "
+                f"{model} is not one."
+            )
 
 
 def is_address(place: str) -> bool:

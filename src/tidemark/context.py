@@ -15,6 +15,7 @@ from kedro.io.data_catalog import SharedMemoryDataCatalog
 from kedro.utils import find_kedro_project
 
 from tidemark.alerts import Alerts, AlertSettings
+from tidemark.checkpoints.fingerprints import code_fingerprint, parameters_fingerprint
 from tidemark.config import RUN_INFO, RunInfo, Study, expand_path, read_studies
 from tidemark.datasets.catalog import SharedTidemarkCatalog, TidemarkCatalog
 from tidemark.loader import TidemarkConfigLoader
@@ -90,6 +91,10 @@ class TidemarkContext(KedroContext):
         for study in self.studies:
             for cell in study.cells():
                 known[f"params:cells.{cell.namespace}"] = cell
+            known[f"params:provenance.{study.name}"] = {
+                "code_hash": code_fingerprint(),
+                "params_hash": parameters_fingerprint(known["parameters"], study.name),
+            }
         # The way of copying is said, because Kedro imports pandas for each one to find out.
         return {name: MemoryDataset(one, copy_mode="deepcopy") for name, one in known.items()}
 

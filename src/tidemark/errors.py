@@ -2,7 +2,8 @@
 
 TidemarkError
 ├── DataError            data was refused: the process exits with status 2
-│   └── DataRefused      the accept node turned the data down
+│   ├── DataRefused      the accept node turned the data down
+│   └── LeakageFound     features or labels know the future
 ├── ConfigError          configuration or a command's words are wrong: status 1
 │   └── UnknownName      a pipeline, namespace, scenario, model or parameter that does not exist
 ├── ModelError           a model could not be fitted or used: status 1
@@ -63,6 +64,10 @@ class DataRefused(DataError):
             f"The data of study '{study}' was refused:\n{reasons}\n"
             f"Nothing downstream has run. The whole report is in '{report}'."
         )
+
+
+class LeakageFound(DataError):
+    """Features or labels that know the future: no number that rests on them counts."""
 
 
 class ConfigError(TidemarkError):

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 logger = logging.getLogger(__name__)
 
-Kind = Literal["degraded", "fallback", "missing", "failed_cell"]
+Kind = Literal["degraded", "fallback", "missing", "failed_cell", "leak", "alarm"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Incident:
 
     ``degraded``: a source was down and a cached file stands in. ``fallback``: a simpler model,
     or another seed, stands in. ``missing``: an output could not be made and is marked so.
-    ``failed_cell``: every model of a cell's chain has failed.
+    ``failed_cell``: every model of a cell's chain has failed. ``leak``: the audit has found the
+    future among the features. ``alarm``: a result is too good to be believed.
     """
 
     kind: Kind

@@ -13,12 +13,14 @@ from tidemark.alerts import AlertSettings
 from tidemark.config import ScenarioConfig, Strict, StudyName, read_studies
 from tidemark.errors import ConfigError, UnknownName
 from tidemark.pipelines.data_engineering.returns.params import (
+    BaselineParams,
     LabelParams,
     PreprocessParams,
     ValidationParams,
 )
-from tidemark.pipelines.feature_engineering.returns.params import FeatureParams, SplitParams
-from tidemark.pipelines.modelling.params import EvaluationParams, ModelParams, TrainParams
+from tidemark.pipelines.feature_engineering.returns.params import FeatureParams
+from tidemark.pipelines.modelling.params import ModelParams, TrainParams
+from tidemark.pipelines.params import AuditParams, EvaluationParams, SplitParams
 from tidemark.pipelines.reporting.params import ReportParams
 from tidemark.runner.retries import Retries
 from tidemark.tracking.settings import TrackingSettings
@@ -29,8 +31,10 @@ class ReturnsParams(Strict):
 
     validation: ValidationParams
     labels: LabelParams
+    baselines: BaselineParams
     features: FeatureParams
     split: SplitParams
+    audit: AuditParams
     report: ReportParams
 
     @model_validator(mode="after")
@@ -108,7 +112,7 @@ def check_parameters(loader: Any, runtime: Mapping[str, Any]) -> None:
         TrackingFile.model_validate(loader["mlflow"])
         RetriesFile.model_validate(loader["retries"])
         AlertsFile.model_validate(loader["alerts"])
-        if runtime:
+        if any(path not in Globals.model_fields for path in _leaves(runtime)):
             plain = type(loader)(
                 conf_source=loader.conf_source, env=loader.env, **settings.CONFIG_LOADER_ARGS
             )
@@ -140,6 +144,8 @@ def _spell_out(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Validate the tree and return it with every default spelt out."""
     tree = Parameters.model_validate(parameters).model_dump(mode="json")
     for name, scenario in tree["scenarios"].get("returns", {}).items():
+        if scenario["preprocess"] is None:
+            continue
         try:
             treatment = PreprocessParams.model_validate(scenario["preprocess"])
         except ValidationError as error:

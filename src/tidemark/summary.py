@@ -45,7 +45,9 @@ def print_summary(info: RunInfo, run_id: str, seconds: float) -> None:
             f"{best['model']}: RMSE {best['metrics']['rmse']:.6f} "
             f"({100 * best['level']:g} % interval {low:.6f} to {high:.6f})",
         )
-    for path in _outputs(records, "model_communication_report"):
+    for answer in _answers(records):
+        table.add_row("answer", answer)
+    for path in _outputs(records, "report_page"):
         table.add_row("report", _short(path, info.project_path))
     for path in _outputs(records, "validation_report"):
         for name, count in _quarantined(path).items():
@@ -65,6 +67,14 @@ def _outputs(records: Sequence[NodeRecord], name: str) -> list[Path]:
         for record in records
         for one in record.outputs
         if one.name.rpartition(".")[2] == name and one.path
+    ]
+
+
+def _answers(records: Sequence[NodeRecord]) -> list[str]:
+    return [
+        f"{answer['word']}. {answer['text']}"
+        for path in _outputs(records, "findings")
+        for answer in json.loads(path.read_text(encoding="utf-8"))["answers"]
     ]
 
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-EstimatorName = Literal["linear", "ridge", "svr", "poly2"]
+EstimatorName = Literal["baseline", "linear", "ridge", "svr", "poly2"]
 
 REGRESSOR_STEP = "regressor"
 
 # What a grid may vary: parameters of the last regressor, whichever form it takes.
 GRID_NAMES: dict[EstimatorName, frozenset[str]] = {
+    "baseline": frozenset(),
     "linear": frozenset(),
     "ridge": frozenset({"alpha"}),
     "svr": frozenset({"C", "epsilon"}),
@@ -53,6 +54,7 @@ def describe_estimator(name: EstimatorName, n_rows: int, approximation: Approxim
             f"components ({n_rows} rows are more than {approximation.exact_max_rows})"
         )
     return {
+        "baseline": "a forecast that is not fitted",
         "linear": "ordinary least squares",
         "ridge": "ridge regression",
         "svr": "exact RBF support vectors",
@@ -68,8 +70,9 @@ def make_estimator(
     Parameters
     ----------
     name : {"linear", "ridge", "svr", "poly2"}
-        ``svr`` also standardises the target: with daily returns of a hundredth, every residual
-        would fall inside the tube and the model would predict a constant.
+        A baseline is not fitted and has no estimator. ``svr`` also standardises the target: with
+        daily returns of a hundredth, every residual would fall inside the tube and the model
+        would predict a constant.
     n_rows : int
         Rows of the whole training part; decides between exact and approximate support vectors.
     approximation : Approximation

@@ -28,7 +28,7 @@ def build_features(
     exogenous : DataFrame
         Wide frame of the returns of other series on the same sessions; may have no columns.
     lags : sequence of int
-        Lags of the stock's own return, in sessions before the target's.
+        Lags of the stock's own return, in sessions before the target's; 0 is the target.
     windows : sequence of int
         Lengths of the rolling mean and standard deviation, in sessions, the last one *t*.
     exogenous_lags : sequence of int
@@ -61,6 +61,6 @@ def build_features(
     return table.dropna(ignore_index=True)
 
 
-def feature_columns(table: pd.DataFrame) -> list[str]:
-    """List the columns of a table that are features: all but keys, target and marks."""
-    return [str(column) for column in table if column not in {"date", "ticker", "target"}]
+def feature_columns(table: pd.DataFrame, keys: Sequence[str]) -> list[str]:
+    """List the columns of a table that are features: all but the keys and the target."""
+    return [str(column) for column in table if column not in {*keys, "target"}]

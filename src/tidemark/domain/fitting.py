@@ -93,6 +93,54 @@ def fit_by_cv(
     )
 
 
+def walk_forward(
+    first: Pipeline,
+    features: pd.DataFrame,
+    target: pd.Series,
+    refits: Sequence[tuple[np.ndarray, np.ndarray]],
+) -> tuple[Pipeline, np.ndarray]:
+    """Forecast block after block, each by a model fitted on what was known before it.
+
+    Parameters
+    ----------
+    first : Pipeline
+        Fitted on the rows of the first refit; its hyperparameters are those of all later ones.
+    features : DataFrame of float64, shape (rows, features)
+        No missing values.
+    target : Series of float64
+        One label for each row.
+    refits : sequence of (train, test)
+        Positions of rows; the tests of two refits share none.
+
+    Returns
+    -------
+    last : Pipeline
+        The model of the last block.
+    forecasts : ndarray of float64, shape (rows,)
+        In the target's unit; NaN for rows of no block.
+
+    Raises
+    ------
+    ConvergenceWarning
+        If a fit does not converge.
+    LinAlgError
+        If a model forecasts what is not finite.
+    """
+    import numpy as np
+    from sklearn.base import clone
+
+    forecasts = np.full(len(features), np.nan)
+    fitted = first
+    for number, (train, test) in enumerate(refits):
+        if number:
+            fitted = clone(first).fit(features.iloc[train], target.iloc[train])
+            check_convergence(fitted)
+        forecasts[test] = fitted.predict(features.iloc[test])
+        if not np.isfinite(forecasts[test]).all():
+            raise np.linalg.LinAlgError("forecasts are not finite")
+    return fitted, forecasts
+
+
 def check_convergence(fitted: Pipeline) -> None:
     """Refuse an estimator whose solver has stopped at its limit of iterations.
 

@@ -21,6 +21,8 @@ _OF_INCIDENT: dict[str, Any] = {
     "fallback": "fallback",
     "missing": "missing",
     "failed_cell": "failed cell",
+    "leak": "leak",
+    "alarm": "alarm",
 }
 
 

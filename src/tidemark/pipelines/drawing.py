@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tidemark import incidents
-from tidemark.domain.figures import render_png
+from tidemark.domain.plotting import render_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

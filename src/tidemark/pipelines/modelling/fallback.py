@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from tidemark.domain.estimators import Trial
-from tidemark.domain.fitting import FittedModel
 from tidemark.pipelines.modelling.params import ModelParams, TrainParams
 
+Fitted = TypeVar("Fitted")
 Status = Literal["ok", "fallback", "failed"]
 
 NOTHING_TO_SAY = "-"  # not an empty text, which a CSV file gives back as NaN
@@ -36,8 +36,8 @@ def list_candidates(model: ModelParams, params: TrainParams) -> list[Candidate]:
 
 
 def fit_first_that_converges(
-    candidates: Iterable[Candidate], fit: Callable[[Candidate], FittedModel]
-) -> tuple[FittedModel | None, tuple[Trial, ...]]:
+    candidates: Iterable[Candidate], fit: Callable[[Candidate], Fitted]
+) -> tuple[Fitted | None, tuple[Trial, ...]]:
     """Fit candidates in turn until one converges.
 
     Parameters
@@ -50,8 +50,8 @@ def fit_first_that_converges(
 
     Returns
     -------
-    fitted : FittedModel or None
-        None if none of them converges.
+    fitted : object or None
+        What ``fit`` returned; None if none of them converges.
     trials : tuple of Trial
         What was tried; only the last one can be without an error.
     """

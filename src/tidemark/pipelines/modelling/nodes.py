@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from collections.abc import Iterable
 from dataclasses import asdict
 from functools import partial
@@ -12,21 +13,26 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from tidemark import incidents
-from tidemark.config import Cell
-from tidemark.domain.bootstrap import bootstrap_intervals
+from tidemark.config import BASELINE, Cell
+from tidemark.domain.baselines import NESTED
+from tidemark.domain.bootstrap import draw_counts, interval_metrics
 from tidemark.domain.estimators import FailedModel, describe_estimator, make_estimator
+from tidemark.domain.features import feature_columns
 from tidemark.domain.figures import CELL_FIGURES, draw_cell_figure
-from tidemark.domain.fitting import FittedModel, fit_by_cv
-from tidemark.domain.metrics import score_predictions
+from tidemark.domain.fitting import FittedModel, fit_by_cv, walk_forward
+from tidemark.domain.metrics import score_predictions, sum_by_date
+from tidemark.domain.plotting import Quantity
 from tidemark.domain.splits import Fold, fold_positions
 from tidemark.pipelines.drawing import MISSING, draw_twice
 from tidemark.pipelines.modelling.fallback import (
+    NOTHING_TO_SAY,
     Candidate,
     fit_first_that_converges,
     judge_trials,
     list_candidates,
 )
-from tidemark.pipelines.modelling.params import EvaluationParams, ModelParams, TrainParams
+from tidemark.pipelines.modelling.params import ModelParams, TrainParams
+from tidemark.pipelines.params import QuantityParams
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline as Estimator
@@ -36,41 +42,53 @@ else:
 
 logger = logging.getLogger(__name__)
 
+_SAMPLE_SEED = 0  # of the points that scatter plots show; no number depends on it
+
 
 def train(
     train: pd.DataFrame,
-    folds: dict[str, Any],
+    test: pd.DataFrame,
+    dates: dict[str, Any],
     model_params: ModelParams,
     params: TrainParams,
     cell: Cell,
-) -> tuple[Estimator | FailedModel, dict[str, Any]]:
-    """Choose hyperparameters by walk-forward cross-validation, then fit on all training rows.
+) -> tuple[Estimator | FailedModel, dict[str, Any], pd.DataFrame]:
+    """Choose hyperparameters by walk-forward cross-validation, then walk through the test.
 
-    A model that cannot be fitted is tried with another seed, then a simpler one stands in.
+    The test part is forecast block by block, each by a model that is fitted on all rows whose
+    labels were known before the block. A model that cannot be fitted, anywhere on its way, is
+    tried with another seed, then a simpler one stands in for all of it.
 
     Returns
     -------
     model : Pipeline or FailedModel
-        Fitted on the feature columns, by their names.
+        The last fit, on the feature columns, by their names.
     cv_scores : dict
         RMSE of each fold in the target's unit, their mean, every candidate's mean, the chosen
-        parameters, in words which estimator was used, and what was tried before; ready for JSON.
-        Of a failed model the mean is None and the lists are empty.
+        parameters, the refits, in words which estimator was used, and what was tried before;
+        ready for JSON. Of a failed model the mean is None and the lists are empty.
+    forecasts : DataFrame
+        The keys of the test rows and ``y_pred``; no rows for a failed model.
     """
     approximation = params.approximation
-    dated = [Fold(**fold) for fold in folds["folds"]]
-    positions = list(fold_positions(train["date"], tuple(dated)))
+    keys, names = dates["keys"], feature_columns(train, dates["keys"])
+    folds = tuple(Fold(**fold) for fold in dates["folds"])
+    refits = tuple(Fold(**fold) for fold in dates["refits"])
+    rows = pd.concat([train, test], ignore_index=True)
+    blocks = list(fold_positions(rows["date"], refits))
+    first_rows = rows.iloc[blocks[0][0]].reset_index(drop=True)
 
-    def fit(candidate: Candidate) -> FittedModel:
+    def fit(candidate: Candidate) -> tuple[FittedModel, Estimator, Any]:
         name = candidate.model.estimator
-        logger.info("%s: %s", name, describe_estimator(name, len(train), approximation))
-        return fit_by_cv(
-            make_estimator(name, len(train), approximation, candidate.seed),
+        logger.info("%s: %s", name, describe_estimator(name, len(first_rows), approximation))
+        first = fit_by_cv(
+            make_estimator(name, len(first_rows), approximation, candidate.seed),
             candidate.model.grid,
-            train[folds["features"]],
-            train["target"],
-            positions,
+            first_rows[names],
+            first_rows["target"],
+            list(fold_positions(first_rows["date"], folds)),
         )
+        return first, *walk_forward(first.estimator, rows[names], rows["target"], blocks)
 
     fitted, trials = fit_first_that_converges(list_candidates(model_params, params), fit)
     status, note = judge_trials(trials)
@@ -79,23 +97,62 @@ def train(
         "status": status,
         "note": note,
         "trials": [asdict(trial) for trial in trials],
-        "train_rows": len(train),
-        "split_id": folds["split_id"],
+        "train_rows": len(first_rows),
+        "split_id": dates["split_id"],
     }
     if status != "ok":
         kind: incidents.Kind = "failed_cell" if status == "failed" else "fallback"
         incidents.report(kind, f"{cell.namespace}: {note}", trials=cv_scores["trials"])
+    forecasts = test[keys].assign(y_pred=math.nan)
     if fitted is None:
-        nothing: dict[str, Any] = {"best_params": {}, "rmse_mean": None, "folds": []}
-        return FailedModel(trials), {**cv_scores, "used": note, **nothing, "candidates": []}
-    return fitted.estimator, {
-        **cv_scores,
-        "used": describe_estimator(trials[-1].estimator, len(train), approximation),
-        "best_params": fitted.best_params,
-        "rmse_mean": sum(fitted.fold_rmse) / len(fitted.fold_rmse),
-        "folds": _score_folds(dated, fitted.fold_rmse),
-        "candidates": fitted.candidates,
+        nothing = {**cv_scores, "used": note, **_nothing_fitted()}
+        return FailedModel(trials), nothing, forecasts.head(0)
+    first, last, predicted = fitted
+    return (
+        last,
+        {
+            **cv_scores,
+            "used": describe_estimator(trials[-1].estimator, len(first_rows), approximation),
+            "best_params": first.best_params,
+            "rmse_mean": sum(first.fold_rmse) / len(first.fold_rmse),
+            "folds": _score_folds(folds, first.fold_rmse),
+            "candidates": first.candidates,
+            "refits": [
+                {**asdict(refit), "train_rows": len(block[0])}
+                for refit, block in zip(refits, blocks, strict=True)
+            ],
+        },
+        forecasts.assign(y_pred=predicted[len(train) :]),
+    )
+
+
+def take_baseline(
+    scoring: pd.DataFrame, dates: dict[str, Any], cell: Cell
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Take the forecasts of a baseline from the rows to be scored, in place of training.
+
+    Returns
+    -------
+    forecasts : DataFrame
+        As `train` returns them.
+    cv_scores : dict
+        As `train` returns them, with nothing fitted.
+    """
+    about = {
+        "estimator": BASELINE,
+        "status": "ok",
+        "note": NOTHING_TO_SAY,
+        "trials": [],
+        "train_rows": 0,
+        "split_id": dates["split_id"],
+        "used": f"the {cell.model.replace('_', ' ')}, known at the decision",
+        **_nothing_fitted(),
     }
+    return scoring[dates["keys"]].assign(y_pred=scoring[cell.model]), about
+
+
+def _nothing_fitted() -> dict[str, Any]:
+    return {"best_params": {}, "rmse_mean": None, "folds": [], "candidates": [], "refits": []}
 
 
 def _score_folds(folds: Iterable[Fold], fold_rmse: Iterable[float]) -> list[dict[str, Any]]:
@@ -111,36 +168,65 @@ def _score_folds(folds: Iterable[Fold], fold_rmse: Iterable[float]) -> list[dict
 
 
 def evaluate(
-    model: Estimator | FailedModel,
-    test: pd.DataFrame,
-    folds: dict[str, Any],
-    params: EvaluationParams,
-) -> tuple[pd.DataFrame, dict[str, float], dict[str, Any]]:
-    """Predict every test row and judge the predictions.
+    forecasts: pd.DataFrame,
+    scoring: pd.DataFrame,
+    dates: dict[str, Any],
+    resampling: dict[str, Any],
+    cell: Cell,
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, float | None], dict[str, Any]]:
+    """Judge the forecasts of every row that is to be scored.
+
+    A cell that does not forecast all of them has failed: it would be judged on easier rows.
 
     Returns
     -------
     predictions : DataFrame
-        The keys, ``y_true`` and ``y_pred``, in the target's unit. No rows for a failed model.
+        The keys, ``y_true`` and ``y_pred``, in the target's unit.
+    daily : DataFrame
+        One row for each date: the sums that metrics are functions of, and the squared distances
+        to the baselines that are nested in a regression.
     metrics : dict of str to float
-        MAE, MSE, RMSE and R2; empty for a failed model.
+        None where a metric is not defined. Empty for a failed cell, as are all other results.
     bootstrap : dict
-        An interval for each metric, and how it was made.
+        An interval for each metric, how it was made, and how many rows have no forecast.
     """
-    about = {**params.model_dump(), "method": "stationary, whole dates"}
-    if isinstance(model, FailedModel):
-        none = test[folds["keys"]].assign(y_true=test["target"], y_pred=test["target"]).head(0)
-        return none, {}, {**about, "intervals": {}}
-    predictions = test[folds["keys"]].assign(
-        y_true=test["target"], y_pred=model.predict(test[folds["features"]])
+    judged = scoring.merge(forecasts, on=dates["keys"], how="left", validate="one_to_one")
+    absent = int(judged["y_pred"].isna().sum())
+    if absent:
+        judged = judged.head(0)
+    predictions = judged[[*dates["keys"], "y_true", "y_pred"]]
+    daily = sum_by_date(judged)
+    for name in NESTED:
+        if name in judged:
+            distance = (judged["y_pred"] - judged[name]) ** 2
+            daily[f"sq_distance_{name}"] = distance.groupby(judged["date"], sort=True).sum()
+    daily = daily.reset_index()
+    daily.insert(1, "cell", pd.Series(cell.namespace, index=daily.index, dtype="str"))
+    about = {**resampling, "absent_rows": absent}
+    if absent:
+        return predictions, daily, {}, {**about, "intervals": {}}
+    counts = draw_counts(
+        resampling["n_dates"],
+        resampling["block_length"],
+        resampling["n_replicates"],
+        resampling["seed"],
+        resampling["method"],
     )
-    intervals = bootstrap_intervals(
-        predictions, params.block_length_days, params.n_replicates, params.level, params.seed
-    )
-    return predictions, score_predictions(predictions), {**about, "intervals": intervals}
+    intervals = interval_metrics(judged, counts, resampling["level"], resampling["interval"])
+    metrics = {name: _finite(value) for name, value in score_predictions(judged).items()}
+    about["intervals"] = {
+        name: {key: _finite(value) for key, value in interval.items()}
+        for name, interval in intervals.items()
+    }
+    return predictions, daily, metrics, about
 
 
-def plot(predictions: pd.DataFrame, params: EvaluationParams, cell: Cell) -> list[bytes]:
+def _finite(value: Any) -> Any:
+    """Turn NaN, which JSON does not know, into None."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def plot(predictions: pd.DataFrame, quantity: QuantityParams, cell: Cell) -> list[bytes]:
     """Draw the cell's four figures as PNG, in the order of `CELL_FIGURES`.
 
     A figure that cannot be drawn is missing, and so are all of a cell without predictions.
@@ -148,12 +234,18 @@ def plot(predictions: pd.DataFrame, params: EvaluationParams, cell: Cell) -> lis
     if predictions.empty:
         return [MISSING] * len(CELL_FIGURES)
     title = cell.namespace
-    draw = partial(draw_cell_figure, predictions=predictions, title=title, seed=params.seed)
+    draw = partial(
+        draw_cell_figure,
+        predictions=predictions,
+        title=title,
+        quantity=Quantity(**quantity.model_dump()),
+        seed=_SAMPLE_SEED,
+    )
     return [draw_twice(partial(draw, name), f"{title}.{name}") for name in CELL_FIGURES]
 
 
 def conclude(
-    metrics: dict[str, float],
+    metrics: dict[str, float | None],
     bootstrap: dict[str, Any],
     cv_scores: dict[str, Any],
     predictions: pd.DataFrame,
@@ -169,17 +261,23 @@ def conclude(
         The cell's figures as PNG, in the order of `CELL_FIGURES`; empty where one is missing.
     """
     scored = pd.util.hash_pandas_object(predictions.drop(columns="y_pred"), index=False)
+    status, note = cv_scores["status"], cv_scores["note"]
+    if status != "failed" and bootstrap["absent_rows"]:
+        status, note = "failed", f"{bootstrap['absent_rows']:,} of the rows have no forecast"
+        incidents.report("failed_cell", f"{cell.namespace}: {note}")
     return {
         "study": cell.study,
         "scenario": cell.scenario,
         "model": cell.model,
         "group": group,
-        "status": cv_scores["status"],
-        "note": cv_scores["note"],
+        "is_baseline": cv_scores["estimator"] == BASELINE,
+        "status": status,
+        "note": note,
         "trials": cv_scores["trials"],
         "used": cv_scores["used"],
         "best_params": cv_scores["best_params"],
         "cv_rmse_mean": cv_scores["rmse_mean"],
+        "n_fits": len(cv_scores["refits"]),
         "split_id": cv_scores["split_id"],
         "train_rows": cv_scores["train_rows"],
         "scored_rows": len(predictions),
@@ -188,7 +286,7 @@ def conclude(
         "metrics": metrics,
         "intervals": bootstrap["intervals"],
         "level": bootstrap["level"],
-        "block_length_days": bootstrap["block_length_days"],
+        "block_length": bootstrap["block_length"],
         "figures": {
             name: hashlib.sha256(content).hexdigest() if content != MISSING else None
             for name, content in zip(CELL_FIGURES, figures, strict=True)

@@ -53,12 +53,3 @@ class TrainParams(Strict):
                     raise ValueError(f"simpler never ends: {words}; leave one of them out")
                 chain.append(model.estimator)
         return self
-
-
-class EvaluationParams(Strict):
-    """How predictions are judged."""
-
-    seed: int
-    n_replicates: Annotated[int, Field(ge=100)]
-    block_length_days: Annotated[float, Field(ge=1)]
-    level: Annotated[float, Field(gt=0, lt=1)]

@@ -11,27 +11,29 @@ from tidemark.pipelines.modelling import nodes
 
 def create_pipeline(study: Study) -> Pipeline:
     """Build the nodes of every cell of a study."""
-    return Pipeline([_create_cell(cell) for cell in study.cells()])
+    return Pipeline([_create_cell(study, cell) for cell in study.cells()])
 
 
-def _create_cell(cell: Cell) -> Pipeline:
+def _create_cell(study: Study, cell: Cell) -> Pipeline:
+    is_baseline = study.scenarios[cell.scenario].is_baseline
+    shared = {name: f"{study.name}_data.{name}" for name in ("split", "scoring", "resampling")}
+    own = {} if is_baseline else {name: f"{cell.scenario}.{name}" for name in ("train", "test")}
+    fitting = {
+        "params:model": f"params:models.{cell.study}.{cell.model}",
+        "params:modelling": "params:modelling",
+    }
     return Pipeline(
         [
-            Node(
-                nodes.train,
-                ["train", "folds", "params:model", "params:modelling", "params:cell"],
-                ["model", "cv_scores"],
-                name="train",
-            ),
+            _forecast() if is_baseline else _train(),
             Node(
                 nodes.evaluate,
-                ["model", "test", "folds", "params:evaluation"],
-                ["predictions", "metrics", "bootstrap"],
+                ["forecasts", "scoring", "split", "resampling", "params:cell"],
+                ["predictions", "daily", "metrics", "bootstrap"],
                 name="evaluate",
             ),
             Node(
                 nodes.plot,
-                ["predictions", "params:evaluation", "params:cell"],
+                ["predictions", "params:quantity", "params:cell"],
                 list(CELL_FIGURES),
                 name="plot",
             ),
@@ -51,12 +53,29 @@ def _create_cell(cell: Cell) -> Pipeline:
             ),
         ],
         namespace=cell.namespace,
-        inputs={name: f"{cell.scenario}.{name}" for name in ("train", "test", "folds")},
+        inputs={**shared, **own},
         parameters={
-            "params:model": f"params:models.{cell.study}.{cell.model}",
-            "params:modelling": "params:modelling",
-            "params:evaluation": "params:evaluation",
+            **({} if is_baseline else fitting),
+            "params:quantity": f"params:{cell.study}.report.quantity",
             "params:cell": f"params:cells.{cell.namespace}",
             "params:group": f"params:scenarios.{cell.study}.{cell.scenario}.group",
         },
+    )
+
+
+def _train() -> Node:
+    return Node(
+        nodes.train,
+        ["train", "test", "split", "params:model", "params:modelling", "params:cell"],
+        ["model", "cv_scores", "forecasts"],
+        name="train",
+    )
+
+
+def _forecast() -> Node:
+    return Node(
+        nodes.take_baseline,
+        ["scoring", "split", "params:cell"],
+        ["forecasts", "cv_scores"],
+        name="forecast",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from tidemark.config import Strict
+from tidemark.pipelines.params import QuantityParams
 
 
 class ReportParams(Strict):
@@ -13,5 +14,6 @@ class ReportParams(Strict):
     title: str
     question: str
     unit: str
+    quantity: QuantityParams
     sample_note: str
     rank_by: Literal["mae", "mse", "rmse"]

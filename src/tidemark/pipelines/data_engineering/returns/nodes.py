@@ -8,12 +8,15 @@ from typing import Any
 
 import pandas as pd
 
+from tidemark.domain.baselines import forecast_returns
+from tidemark.domain.fingerprint import hash_frames
 from tidemark.domain.inspection import PRICES, SERIES, Inspection, inspect_table
 from tidemark.domain.labels import label_next_return
-from tidemark.domain.panel import pivot_long, price_levels
+from tidemark.domain.panel import live_cells, pivot_long, price_levels, simple_returns
 from tidemark.domain.profile import profile_levels
 from tidemark.errors import DataError, DataRefused
 from tidemark.pipelines.data_engineering.returns.params import (
+    BaselineParams,
     LabelParams,
     ValidationParams,
 )
@@ -80,8 +83,15 @@ def accept(
     quarantine: pd.DataFrame,
     candidate_prices: pd.DataFrame,
     candidate_exogenous: pd.DataFrame,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Pass the candidates on, or refuse them.
+
+    Returns
+    -------
+    prices, exogenous : DataFrame
+        What has been accepted.
+    fingerprint : dict
+        A hash that stands for their content, however it is stored; ready for JSON.
 
     Raises
     ------
@@ -109,7 +119,7 @@ def accept(
     exogenous = candidate_exogenous.astype(
         {"date": "datetime64[ns]", "series": "str", "value": "float64"}
     )
-    return candidate_prices, exogenous
+    return candidate_prices, exogenous, {"data_hash": hash_frames(candidate_prices, exogenous)}
 
 
 def label(prices: pd.DataFrame, exogenous: pd.DataFrame, params: LabelParams) -> pd.DataFrame:
@@ -117,6 +127,13 @@ def label(prices: pd.DataFrame, exogenous: pd.DataFrame, params: LabelParams) ->
     levels = price_levels(prices)
     others = pivot_long(exogenous, "series", "value").reindex(levels.index)
     return label_next_return(levels, others, params.warm_up_days)
+
+
+def forecast(prices: pd.DataFrame, params: BaselineParams) -> pd.DataFrame:
+    """Publish the forecasts of the baselines, from untreated returns."""
+    levels = price_levels(prices)
+    returns = simple_returns(levels)
+    return forecast_returns(returns, live_cells(levels), params.trailing_mean_days)
 
 
 def _report_table(found: Inspection, rows: int) -> dict[str, Any]:

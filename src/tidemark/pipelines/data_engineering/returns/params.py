@@ -71,6 +71,12 @@ class LabelParams(Strict):
     warm_up_days: Annotated[int, Field(ge=1)]
 
 
+class BaselineParams(Strict):
+    """How the forecasts are made that every model must beat."""
+
+    trailing_mean_days: Annotated[int, Field(ge=2)]
+
+
 class PreprocessParams(Strict):
     """How a scenario treats returns."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kedro.pipeline import Node, Pipeline
 
 from tidemark.config import Study
+from tidemark.pipelines.data_engineering.publishing import publish
 from tidemark.pipelines.data_engineering.returns import nodes, treatment
 
 
@@ -33,7 +34,7 @@ def create_pipeline(study: Study) -> Pipeline:
             Node(
                 nodes.accept,
                 ["validation_report", "quarantine", "candidate_prices", "candidate_exogenous"],
-                ["prices", "exogenous"],
+                ["prices", "exogenous", "fingerprint"],
                 name="accept",
             ),
             Node(
@@ -42,12 +43,27 @@ def create_pipeline(study: Study) -> Pipeline:
                 "targets",
                 name="label",
             ),
+            Node(
+                nodes.forecast,
+                ["prices", "params:baselines"],
+                "baselines",
+                name="forecast",
+            ),
+            Node(
+                publish,
+                ["targets", "baselines", "params:split", "params:evaluation"],
+                ["split", "scoring", "resampling"],
+                name="publish",
+            ),
         ],
         namespace="returns_data",
         parameters={
             "params:as_of": "params:as_of",
             "params:validation": "params:returns.validation",
             "params:labels": "params:returns.labels",
+            "params:baselines": "params:returns.baselines",
+            "params:split": "params:returns.split",
+            "params:evaluation": "params:evaluation",
         },
     )
     treatments = [
@@ -64,6 +80,6 @@ def create_pipeline(study: Study) -> Pipeline:
             inputs={"prices": "returns_data.prices", "exogenous": "returns_data.exogenous"},
             parameters={"params:preprocess": f"params:scenarios.returns.{scenario}.preprocess"},
         )
-        for scenario in study.scenarios
+        for scenario in study.treated
     ]
     return Pipeline([data, *treatments])

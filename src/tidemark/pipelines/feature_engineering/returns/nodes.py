@@ -5,13 +5,19 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from tidemark import incidents
+from tidemark.domain.audit import find_late_labels, find_leaks, list_cuts
 from tidemark.domain.features import build_features, feature_columns
 from tidemark.domain.panel import pivot_long
-from tidemark.domain.splits import split_by_date
+from tidemark.domain.splits import Fold
 from tidemark.errors import ModelError, describe_examples
-from tidemark.pipelines.feature_engineering.returns.params import FeatureParams, SplitParams
+from tidemark.pipelines.data_engineering.returns.params import PreprocessParams
+from tidemark.pipelines.data_engineering.returns.treatment import preprocess
+from tidemark.pipelines.feature_engineering.returns.params import FeatureParams
+from tidemark.pipelines.params import AuditParams
 
 logger = logging.getLogger(__name__)
 
@@ -26,41 +32,85 @@ def featurise(
 
 
 def split(
-    features: pd.DataFrame, targets: pd.DataFrame, params: SplitParams
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    features: pd.DataFrame, targets: pd.DataFrame, dates: dict[str, Any]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Join features and targets on the eligible rows and cut them by date.
 
     Returns
     -------
     train, test : DataFrame
-        ``date, ticker``, the features, ``target``.
-    folds : dict
-        The split's dates and id, the keys and the features, ready for JSON. Dates come from the
-        targets alone, so that every scenario has the same.
+        Keys, the features, ``target``. The last rows of ``train`` have labels that the first
+        decisions of the test do not know; later refits do.
 
     Raises
     ------
     ModelError
         If a row that will be scored has no features.
     """
-    rows = targets.loc[targets["eligible"], ["date", "ticker", "target"]]
-    dates = split_by_date(
-        pd.DatetimeIndex(rows["date"]),
-        params.test_share,
-        params.n_folds,
-        params.horizon_days,
-        params.embargo_days,
-    )
-    names = feature_columns(features)
-    joined = features.merge(rows, on=["date", "ticker"], how="right")
-    bare = joined[names].isna().any(axis=1)
+    keys = dates["keys"]
+    rows = targets.loc[targets["eligible"], [*keys, "target"]]
+    joined = features.merge(rows, on=keys, how="right")
+    bare = joined[feature_columns(joined, keys)].isna().any(axis=1)
     if bare.any():
-        keys = joined.loc[bare, ["date", "ticker"]].astype("str").agg(" ".join, axis=1)
+        names = joined.loc[bare, keys].astype("str").agg(" ".join, axis=1)
         raise ModelError(
-            f"{int(bare.sum())} eligible rows have no features: {describe_examples(keys)}. "
+            f"{int(bare.sum())} eligible rows have no features: {describe_examples(names)}. "
             f"Raise returns.labels.warm_up_days to the longest look-back."
         )
-    train = joined[joined["date"] <= dates.train_end].reset_index(drop=True)
-    test = joined[joined["date"] >= dates.test_start].reset_index(drop=True)
-    logger.info("split %s: %d rows to train, %d to test", dates.split_id, len(train), len(test))
-    return train, test, {**dates.to_dict(), "keys": ["date", "ticker"], "features": names}
+    is_test = joined["date"] >= dates["test_start"]
+    train = joined[~is_test].reset_index(drop=True)
+    test = joined[is_test].reset_index(drop=True)
+    logger.info("%d rows to train, %d to test", len(train), len(test))
+    return train, test
+
+
+def audit(
+    prices: pd.DataFrame,
+    exogenous: pd.DataFrame,
+    dates: dict[str, Any],
+    preprocess_params: PreprocessParams,
+    feature_params: FeatureParams,
+    params: AuditParams,
+) -> dict[str, Any]:
+    """Look for the future in the features, and for late labels in the training periods.
+
+    The features are built again as training and serving build them, from prices that end on a
+    day, and from prices that are altered after it.
+
+    Returns
+    -------
+    dict
+        ``passed``, one sentence for each finding, and what was looked at; ready for JSON.
+    """
+
+    def build(prices: pd.DataFrame, exogenous: pd.DataFrame) -> pd.DataFrame:
+        processed, processed_exogenous, _ = preprocess(prices, exogenous, preprocess_params)
+        return featurise(processed, processed_exogenous, feature_params)
+
+    sessions = np.unique(prices["date"].to_numpy())
+    cuts = list_cuts(sessions, dates["train_end"], params.n_cuts)
+    delay = params.exogenous_delay_days
+    leaks = find_leaks(build, prices, exogenous, dates["keys"], cuts, delay, params.seed)
+    folds = [Fold(**one) for one in [*dates["folds"], *dates["refits"]]]
+    late = find_late_labels(sessions, folds, dates["horizon_days"])
+    names = sorted({leak.feature for leak in leaks})
+    findings = [
+        f"feature {name} changes with the future "
+        f"({sum(leak.rows for leak in leaks if leak.feature == name)} values up to "
+        f"{describe_examples(sorted({leak.cut for leak in leaks if leak.feature == name}), 2)})"
+        for name in names
+    ]
+    findings += [
+        f"labels of the training that ends {fold.train_end} are known on {known}, and are judged "
+        f"from {fold.valid_start}"
+        for fold, known in late
+    ]
+    if findings:
+        incidents.report("leak", "; ".join(findings))
+    return {
+        "passed": not findings,
+        "findings": findings,
+        "features": names,
+        "cuts": [f"{cut:%Y-%m-%d}" for cut in cuts],
+        "training_periods": len(folds),
+    }

@@ -14,7 +14,7 @@ Positive = Annotated[int, Field(ge=1)]
 class FeatureParams(Strict):
     """Look-backs of the features, in sessions."""
 
-    lags: tuple[Positive, ...]
+    lags: tuple[Annotated[int, Field(ge=0)], ...]  # 0 is the target itself: the audit refuses it
     windows: tuple[Annotated[int, Field(ge=2)], ...]
     exogenous_lags: tuple[Annotated[int, Field(ge=2)], ...]
 
@@ -28,12 +28,3 @@ class FeatureParams(Strict):
         if not self.lags and not self.windows:
             raise ValueError("give at least one lag or window of the stock's own returns")
         return self
-
-
-class SplitParams(Strict):
-    """How sessions are cut into train, test and folds."""
-
-    test_share: Annotated[float, Field(gt=0, lt=1)]
-    n_folds: Annotated[int, Field(ge=2)]
-    horizon_days: Positive
-    embargo_days: Annotated[int, Field(ge=0)]

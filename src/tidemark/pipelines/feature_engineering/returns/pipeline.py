@@ -9,7 +9,7 @@ from tidemark.pipelines.feature_engineering.returns import nodes
 
 
 def create_pipeline(study: Study) -> Pipeline:
-    """Build the nodes from treated returns to train, test and folds."""
+    """Build the nodes from treated returns to train and test, and the audit."""
     return Pipeline(
         [
             Pipeline(
@@ -22,18 +22,35 @@ def create_pipeline(study: Study) -> Pipeline:
                     ),
                     Node(
                         nodes.split,
-                        ["features", "targets", "params:split"],
-                        ["train", "test", "folds"],
+                        ["features", "targets", "split"],
+                        ["train", "test"],
                         name="split",
+                    ),
+                    Node(
+                        nodes.audit,
+                        [
+                            "prices",
+                            "exogenous",
+                            "split",
+                            "params:preprocess",
+                            "params:features",
+                            "params:audit",
+                        ],
+                        "audit",
+                        name="audit",
                     ),
                 ],
                 namespace=scenario,
-                inputs={"targets": "returns_data.targets"},
+                inputs={
+                    name: f"returns_data.{name}"
+                    for name in ("targets", "split", "prices", "exogenous")
+                },
                 parameters={
+                    "params:preprocess": f"params:scenarios.returns.{scenario}.preprocess",
                     "params:features": "params:returns.features",
-                    "params:split": "params:returns.split",
+                    "params:audit": "params:returns.audit",
                 },
             )
-            for scenario in study.scenarios
+            for scenario in study.treated
         ]
     )

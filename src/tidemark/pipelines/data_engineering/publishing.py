@@ -1,0 +1,91 @@
+"""Node function that ends every study's data: which rows are scored, when, and how resampled."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pandas as pd
+
+from tidemark.domain.bootstrap import optimal_block_length
+from tidemark.domain.splits import split_by_date
+from tidemark.errors import DataError, describe_examples
+from tidemark.pipelines.params import EvaluationParams, SplitParams
+
+logger = logging.getLogger(__name__)
+
+
+def publish(
+    targets: pd.DataFrame,
+    baselines: pd.DataFrame,
+    split_params: SplitParams,
+    params: EvaluationParams,
+) -> tuple[dict[str, Any], pd.DataFrame, dict[str, Any]]:
+    """Publish what all cells share: the dates, the rows to be scored, and how to resample them.
+
+    Parameters
+    ----------
+    targets : DataFrame
+        Keys, ``target`` and ``eligible``.
+    baselines : DataFrame
+        The same keys, and one column for each forecast that needs no model.
+
+    Returns
+    -------
+    split : dict
+        Dates of training, folds, refits and test, their id and the keys; ready for JSON.
+    scoring : DataFrame
+        Every row that a cell must forecast: keys, ``y_true`` and the baselines' forecasts.
+    resampling : dict
+        How all cells draw dates, so that they draw the same ones; ready for JSON. The automatic
+        block length is that of the targets' mean square by date, which no model has touched.
+
+    Raises
+    ------
+    DataError
+        If a baseline has no forecast for a row that will be scored.
+    """
+    keys = [str(name) for name in targets if name not in ("target", "eligible")]
+    rows = targets.loc[targets["eligible"], [*keys, "target"]]
+    split = split_by_date(pd.DatetimeIndex(rows["date"]), **split_params.model_dump())
+    scoring = (
+        rows[rows["date"] >= split.test_start]
+        .merge(baselines, on=keys, how="left", validate="one_to_one")
+        .rename(columns={"target": "y_true"})
+    )
+    bare = scoring[scoring.isna().any(axis=1)]
+    if len(bare):
+        names = bare[keys].astype("str").agg(" ".join, axis=1)
+        raise DataError(
+            f"{len(bare)} rows to be scored have no baseline forecast: "
+            f"{describe_examples(names)}. Give prices that begin earlier, or raise warm_up_days."
+        )
+    resampling = {**_plan_resampling(scoring, params), "horizon_days": split.horizon_days}
+    logger.info(
+        "split %s: %d rows to score on %d dates, %d fits, blocks of %.1f dates",
+        split.split_id,
+        len(scoring),
+        resampling["n_dates"],
+        len(split.refits),
+        resampling["block_length"],
+    )
+    return {**split.to_dict(), "keys": keys}, scoring, resampling
+
+
+def _plan_resampling(scoring: pd.DataFrame, params: EvaluationParams) -> dict[str, Any]:
+    squares = (scoring["y_true"] ** 2).groupby(scoring["date"], sort=True).mean().to_numpy()
+    is_chosen = params.block_length_days != "auto"
+    return {
+        "method": params.bootstrap,
+        "block_length": (
+            float(params.block_length_days)
+            if is_chosen
+            else optimal_block_length(squares, params.bootstrap)
+        ),
+        "block_length_rule": "given" if is_chosen else "Politis and White (2004)",
+        "n_dates": len(squares),
+        "n_replicates": params.n_replicates,
+        "interval": params.interval,
+        "level": params.level,
+        "seed": params.seed,
+    }

@@ -1,0 +1,292 @@
+"""Node functions of the comparison: scoreboards, the table of the study, tests of its cells."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from itertools import combinations
+from typing import Any
+
+import pandas as pd
+
+from tidemark import incidents
+from tidemark.domain.baselines import NESTED
+from tidemark.domain.comparison import (
+    ForecastTest,
+    clark_west,
+    confidence_set,
+    diebold_mariano,
+    is_too_good,
+    superior_predictive_ability,
+)
+from tidemark.domain.metrics import METRICS, T_STATISTICS
+from tidemark.errors import ModelError
+from tidemark.pipelines.params import EvaluationParams
+from tidemark.pipelines.reporting.params import ReportParams
+
+DATA_PREFIX = "data_"
+NONE = "-"  # not an empty text, which a CSV file gives back as NaN
+NOT_AUDITED = "nothing to audit"
+
+
+def tabulate(
+    treatment: dict[str, Any], audit: dict[str, Any], *outcomes: dict[str, Any]
+) -> pd.DataFrame:
+    """Lay the outcomes of one scenario's cells side by side.
+
+    Parameters
+    ----------
+    treatment : dict
+        What the scenario did to the data, flat; becomes columns with the prefix ``data_``.
+    audit : dict
+        The verdict of the leakage audit.
+    outcomes : dict
+        One for each cell.
+
+    Returns
+    -------
+    DataFrame
+        One row for each cell: ``scenario, model, group, status``, each metric with ``_low`` and
+        ``_high``, the mean RMSE of the folds, how many rows and dates were scored, a hash that
+        stands for those rows and their targets, what the audit found, what stood in for the
+        model, and the names of figures that are missing. Of a failed cell all numbers of errors
+        are NaN.
+    """
+    verdict = "passed" if audit["passed"] else "; ".join(audit["findings"])
+    done = {f"{DATA_PREFIX}{key}": value for key, value in treatment.items()}
+    return pd.DataFrame([{**_row(outcome), "audit": verdict, **done} for outcome in outcomes])
+
+
+def tabulate_baselines(*outcomes: dict[str, Any]) -> pd.DataFrame:
+    """Lay the outcomes of the baselines side by side, as `tabulate` does."""
+    return pd.DataFrame([{**_row(outcome), "audit": NOT_AUDITED} for outcome in outcomes])
+
+
+def gather(*dailies: pd.DataFrame) -> pd.DataFrame:
+    """Put the sums by date of one scenario's cells below each other."""
+    return pd.concat(dailies, ignore_index=True)
+
+
+def compare(
+    params: EvaluationParams,
+    report_params: ReportParams,
+    resampling: dict[str, Any],
+    *parts: pd.DataFrame,
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any], pd.DataFrame]:
+    """Compare all cells, group by group, and count every try.
+
+    Parameters
+    ----------
+    parts : DataFrame
+        Every scenario's scoreboard, then every scenario's sums by date, in the same order.
+
+    Returns
+    -------
+    table : DataFrame
+        All scoreboards, failed cells at the end of their group; further ``in_confidence_set``,
+        ``confidence_p``, ``dm_p`` and ``cw_p`` (against the best baseline of the group, NaN where
+        there is no such test) and ``alarm``.
+    comparisons : DataFrame
+        One row for each test: ``group, cell, against, test`` and its figures. Differences are
+        positive where the first cell is better.
+    verdicts : dict
+        For each group the best baseline and model, the tests of the whole grid, the confidence
+        set and the alarms; ready for JSON.
+    daily : DataFrame
+        All sums by date.
+
+    Raises
+    ------
+    ModelError
+        If two cells of one comparison group were not scored on the same rows and targets.
+    """
+    boards, dailies = parts[: len(parts) // 2], parts[len(parts) // 2 :]
+    table, daily = pd.concat(boards, ignore_index=True), pd.concat(dailies, ignore_index=True)
+    _check_rows(table)
+    table["cell"] = table["scenario"] + "." + table["model"]
+    alarms = []
+    for cell, value in zip(table["cell"].tolist(), table["r2_oos_zero"].tolist(), strict=True):
+        alarms.append(is_too_good(value, params.too_good_r2))
+        if alarms[-1]:
+            incidents.report(
+                "alarm",
+                f"{cell}: an out-of-sample R2 of {100 * value:.2f} % is above "
+                f"{100 * params.too_good_r2:g} %, which is too good to be believed",
+            )
+    table["alarm"] = alarms
+    tests: list[dict[str, Any]] = []
+    verdicts: dict[str, Any] = {}
+    members: list[pd.DataFrame] = []
+    for group, cells in done_cells(table).groupby("group", sort=True):
+        one = _Group(str(group), cells, daily, params, resampling)
+        tests += one.test_pairs()
+        verdicts[str(group)] = one.judge()
+        members.append(one.confidence)
+    columns = ["group", "cell", "against", "test", *ForecastTest.__dataclass_fields__]
+    comparisons = pd.DataFrame(tests, columns=columns)
+    table = _join_tests(table, comparisons, verdicts, members)
+    order = ["group", report_params.rank_by, "scenario", "model"]
+    return table.sort_values(order, ignore_index=True), comparisons, verdicts, daily
+
+
+class _Group:
+    """The cells of one comparison group that have not failed, and their losses by date."""
+
+    def __init__(
+        self,
+        name: str,
+        cells: pd.DataFrame,
+        daily: pd.DataFrame,
+        params: EvaluationParams,
+        resampling: dict[str, Any],
+    ) -> None:
+        self._name, self._params, self._resampling = name, params, resampling
+        self._horizon: int = resampling["horizon_days"]
+        self._cells = cells.sort_values(["mse", "cell"], ignore_index=True)
+        baselines = self._cells[self._cells["is_baseline"]]
+        self._baselines: dict[str, str] = dict(
+            zip(baselines["cell"].tolist(), baselines["model"].tolist(), strict=True)
+        )
+        rows = daily[daily["cell"].isin(self._cells["cell"])]
+        self._losses = _by_date(rows, "sq_error")
+        self._distances = {
+            name: _by_date(rows, f"sq_distance_{name}")
+            for name in NESTED
+            if f"sq_distance_{name}" in rows
+        }
+        self.confidence = confidence_set(
+            self._losses,
+            params.confidence_set_size,
+            resampling["block_length"],
+            resampling["n_replicates"],
+            resampling["seed"],
+        )
+
+    def test_pairs(self) -> list[dict[str, Any]]:
+        """Test every cell against every other, and against the baselines nested in it."""
+        rows = []
+        for cell, other in combinations(self._cells["cell"], 2):
+            one = diebold_mariano(self._loss(cell), self._loss(other), self._horizon)
+            rows.append(self._say(cell, other, "diebold_mariano", one))
+        for against, baseline in self._baselines.items():
+            if baseline in self._distances:
+                for cell in self._models():
+                    distance = self._distances[baseline][cell].to_numpy()
+                    nested = clark_west(
+                        self._loss(cell), self._loss(against), distance, self._horizon
+                    )
+                    rows.append(self._say(cell, against, "clark_west", nested))
+        return rows
+
+    def judge(self) -> dict[str, Any]:
+        """Say whether anything beats the baselines once all tries are counted."""
+        models, resampling = self._models(), self._resampling
+        ability = {
+            baseline: superior_predictive_ability(
+                self._losses[models],
+                self._losses[baseline],
+                resampling["block_length"],
+                resampling["n_replicates"],
+                resampling["seed"],
+            )
+            for baseline in self._baselines
+            if models
+        }
+        best = next(iter(self._baselines), None)
+        p_value = ability[best].p_consistent if best in ability else None
+        members = self.confidence.index[self.confidence["in_confidence_set"]]
+        return {
+            "n_cells": len(self._cells),
+            "n_models": len(models),
+            "best_baseline": best,
+            "best_model": models[0] if models else None,
+            "superior_predictive_ability": {name: vars(one) for name, one in ability.items()},
+            "p_value": p_value,
+            "beats_baseline": p_value is not None and p_value < 1.0 - self._params.level,
+            "confidence_set": sorted(members),
+            "confidence_set_size": self._params.confidence_set_size,
+            "alarms": list(self._cells.loc[self._cells["alarm"], "cell"]),
+        }
+
+    def _models(self) -> list[str]:
+        return list(self._cells.loc[~self._cells["is_baseline"], "cell"])
+
+    def _loss(self, cell: str) -> Any:
+        return self._losses[cell].to_numpy()
+
+    def _say(self, cell: str, against: str, test: str, found: ForecastTest) -> dict[str, Any]:
+        return {"group": self._name, "cell": cell, "against": against, "test": test, **vars(found)}
+
+
+def _by_date(daily: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Average a sum over the rows of each date: dates by cells, in the order of names."""
+    mean = daily[["date", "cell"]].assign(mean=daily[column] / daily["n"])
+    wide = mean.pivot(index="date", columns="cell", values="mean")  # noqa: PD010
+    return wide.sort_index(axis=1)
+
+
+def _join_tests(
+    table: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    verdicts: dict[str, Any],
+    members: Iterable[pd.DataFrame],
+) -> pd.DataFrame:
+    """Add to each cell its place in the confidence set and its tests against the best baseline."""
+    sets = {cell: one for member in members for cell, one in member.to_dict("index").items()}
+    apart = {"p_value": math.nan, "in_confidence_set": False}
+    about = [sets.get(cell, apart) for cell in table["cell"].tolist()]
+    table["in_confidence_set"] = [bool(one["in_confidence_set"]) for one in about]
+    table["confidence_p"] = [float(one["p_value"]) for one in about]
+    found: dict[tuple[str, str, str], float] = {}
+    for one in comparisons.to_dict(orient="records"):
+        found[one["cell"], one["against"], one["test"]] = one["p_value"]
+        if one["test"] == "diebold_mariano":  # a pair stands under the better of the two
+            found[one["against"], one["cell"], one["test"]] = one["p_value"]
+    best = {group: str(verdict["best_baseline"]) for group, verdict in verdicts.items()}
+    pairs = list(zip(table["cell"].tolist(), table["group"].tolist(), strict=True))
+    for column, test in (("dm_p", "diebold_mariano"), ("cw_p", "clark_west")):
+        table[column] = [
+            found.get((cell, best.get(group, NONE), test), math.nan) for cell, group in pairs
+        ]
+    return table
+
+
+def _check_rows(table: pd.DataFrame) -> None:
+    for group, cells in done_cells(table).groupby("group"):
+        if len(set(cells["scored_hash"])) > 1:
+            counts = cells[["scenario", "model", "scored_rows", "scored_hash"]].to_string(
+                index=False
+            )
+            raise ModelError(
+                f"The cells of group '{group}' were not scored on the same rows and targets, so "
+                f"they cannot be compared:\n{counts}\nRun the study whole."
+            )
+
+
+def _row(outcome: dict[str, Any]) -> dict[str, Any]:
+    row = {key: outcome[key] for key in ("scenario", "model", "group", "is_baseline", "status")}
+    metrics, intervals = outcome["metrics"], outcome["intervals"]
+    for metric in METRICS:
+        row[metric] = _number(metrics.get(metric))
+        row[f"{metric}_low"] = _number(intervals.get(metric, {}).get("low"))
+        row[f"{metric}_high"] = _number(intervals.get(metric, {}).get("high"))
+    row |= {metric: _number(metrics.get(metric)) for metric in T_STATISTICS}
+    row["cv_rmse_mean"] = _number(outcome["cv_rmse_mean"])
+    for key in ("n_fits", "train_rows", "scored_rows", "scored_dates", "level", "block_length"):
+        row[key] = outcome[key]
+    chosen = [f"{key}={value}" for key, value in outcome["best_params"].items()]
+    row["best_params"] = ", ".join(chosen) or NONE
+    for key in ("used", "split_id", "scored_hash", "note"):
+        row[key] = outcome[key]
+    missing = [name for name, digest in outcome["figures"].items() if digest is None]
+    row["missing_figures"] = " ".join(missing) or NONE
+    return row
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def done_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the cells that have failed."""
+    return table[table["status"] != "failed"]
