@@ -8,7 +8,8 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import yaml
 
 PROJECT = Path(__file__).parents[1]
 EMBEDDED = PROJECT / "data/01_raw/returns"
@@ -108,6 +110,66 @@ def new_workplace(
         root = tmp_path_factory.mktemp("workplace")
         shutil.copyfile(mlflow_store, root / "mlflow.db")
         return Workplace(root, small_prices)
+
+    return make
+
+
+@dataclass(frozen=True)
+class Conf:
+    """A copy of the configuration, and what is left of the study in it."""
+
+    folder: Path
+    cells: Mapping[str, Sequence[str]]
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """The words by which a command takes it."""
+        return "--conf-source", str(self.folder)
+
+    def change(self, name: str, edit: Callable[[dict[str, Any]], Any]) -> None:
+        """Change a file of the base environment."""
+        change_yaml(self.folder / f"base/{name}.yml", edit)
+
+    @property
+    def nodes(self) -> set[str]:
+        """The names of all nodes, as the project's registry builds them."""
+        from tidemark.config import read_studies
+        from tidemark.pipeline_registry import slice_pipelines
+
+        text = (self.folder / "base/scenarios.yml").read_text(encoding="utf-8")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="One or more dataset names contain")
+            pipelines = slice_pipelines(read_studies(yaml.safe_load(text)))
+        return {node.name for node in pipelines["__default__"].nodes}
+
+
+def change_yaml(path: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
+    """Change a YAML file; comments are lost."""
+    tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    edit(tree)
+    path.write_text(yaml.safe_dump(tree), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def make_conf(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Conf]:
+    """Copy the configuration, and leave of the study the scenarios and models that are given."""
+
+    def make(**cells: Sequence[str]) -> Conf:
+        folder = tmp_path_factory.mktemp("conf") / "conf"
+        shutil.copytree(PROJECT / "conf", folder)
+        conf = Conf(folder, cells)
+
+        def keep(tree: dict[str, Any]) -> None:
+            scenarios, models = tree["scenarios"]["returns"], tree["models"]["returns"]
+            tree["scenarios"]["returns"] = {
+                name: {**scenarios[name], "models": list(kept)} for name, kept in cells.items()
+            }
+            named = {model for kept in cells.values() for model in kept}
+            tree["models"]["returns"] = {name: models[name] for name in models if name in named}
+
+        if cells:
+            conf.change("scenarios", keep)
+        return conf
 
     return make
 

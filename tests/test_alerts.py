@@ -15,15 +15,17 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 from pydantic import ValidationError
 
-from tidemark import alerts
+from tidemark import alerts, incidents
 from tidemark.alerts import Alert, Alerts, AlertSettings
 from tidemark.errors import ConfigError, UnknownName
+from tidemark.hooks.alerting import _of_result
+from tidemark.runner.specs import NodeResult
 
 # On Python 3.11 and 3.12 apprise imports a module that 3.13 has not.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -138,6 +140,8 @@ def _said(records: list[logging.LogRecord], level: int = TRACE) -> list[str]:
         ("fallback", "warning"),
         ("missing", "warning"),
         ("failed cell", "warning"),
+        ("leak", "warning"),
+        ("alarm", "warning"),
     ],
 )
 def test_alert_reaches_owner_with_title_body_and_gravity(
@@ -153,6 +157,16 @@ def test_alert_reaches_owner_with_title_body_and_gravity(
     assert message["title"] == f"Tidemark: {kind}: fetch"
     assert message["message"] == "Two <rows>\nof\t3 & more"
     assert message["type"] == gravity
+
+
+@pytest.mark.parametrize("kind", get_args(incidents.Kind))
+def test_hooks_turn_every_kind_of_incident_into_an_alert(kind: str) -> None:
+    """No incident is left without words; each names its node."""
+    result = NodeResult("mean.audit", 1.0, incidents=({"kind": kind, "message": "so it is"},))
+    (alert,) = _of_result(result, "features")
+    assert (alert.kind, alert.job) == (kind.replace("_", " "), "features")
+    assert alert.body == "mean.audit: so it is"
+    assert alert.kind in get_args(alerts.MildKind)
 
 
 def test_alert_text_is_masked_and_bounded(endpoint: Endpoint) -> None:

@@ -95,6 +95,39 @@ def test_read_studies_without_models_or_with_one_twice_is_refused(models: list[s
         read_studies(tree)
 
 
+def _tree(preprocess: dict[str, Any] | None, *models: str) -> dict[str, Any]:
+    estimators = {"zero": {"estimator": "baseline"}, "ridge": {"estimator": "ridge"}}
+    scenario = {"group": "g", "preprocess": preprocess, "models": list(models)}
+    return {
+        "scenarios": {"returns": {"low": scenario, "high": _scenario("ridge")}},
+        "models": {"returns": estimators},
+    }
+
+
+def test_read_studies_scenario_without_preprocess_is_a_baseline() -> None:
+    """Its cells are cells like any others, and nothing is treated for them."""
+    (study,) = read_studies(_tree(None, "zero"))
+
+    assert [study.scenarios[name].is_baseline for name in ("low", "high")] == [True, False]
+    assert study.treated == ["high"]
+    assert [cell.namespace for cell in study.cells()] == ["low.zero", "high.ridge"]
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "models", "words"),
+    [
+        ({}, ["ridge", "zero"], "zero is a baseline and belongs in a scenario without"),
+        (None, ["zero", "ridge"], "no 'preprocess', so its models must be baselines; ridge is not"),
+    ],
+)
+def test_read_studies_baseline_in_the_wrong_place_is_refused(
+    preprocess: dict[str, Any] | None, models: list[str], words: str
+) -> None:
+    """A forecast that nobody fits is no model of treated data, nor the other way round."""
+    with pytest.raises(ValueError, match=words):
+        read_studies(_tree(preprocess, *models))
+
+
 @pytest.mark.parametrize(
     ("prices", "exogenous", "expected"),
     [

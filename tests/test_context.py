@@ -92,7 +92,7 @@ def test_context_runtime_parameters_reach_nodes_and_catalog(load: Load, tmp_path
     assert catalog.load("params:as_of") == "2018-12-31"
     assert catalog["returns_data.prices_raw"]._describe()["as_of"] == "2018-12-31"
     assert catalog.load("params:evaluation").n_replicates == 100
-    assert catalog.load("params:evaluation").block_length_days == 10
+    assert catalog.load("params:evaluation").block_length_days == "auto"
     assert context.run_info.data_root == tmp_path / "data"
 
 
@@ -106,6 +106,9 @@ def test_context_runtime_parameters_reach_nodes_and_catalog(load: Load, tmp_path
         ("scenarios", _scenario(modles=["ridge"]), "modles"),
         ("scenarios", _scenario(models=["rigde"]), "rigde"),
         ("scenarios", _scenario(preprocess={"imput": "mean"}), "imput"),
+        ("scenarios", _scenario(models=["zero"]), "zero is a baseline"),
+        ("parameters", {"returns": {"audit": {"n_cut": 3}}}, "returns.audit.n_cut"),
+        ("parameters", {"returns": {"baselines": {"mean": 3}}}, "returns.baselines.mean"),
         ("scenarios", {"scenarios": {"retuns": _scenario()["scenarios"]["returns"]}}, "retuns"),
         ("scenarios", {"models": {"retuns": {"ridge": {"estimator": "ridge"}}}}, "retuns"),
         ("scenarios", {"models": {"returns": {"r": {"estimator": "rigde"}}}}, "rigde|estimator"),
@@ -134,7 +137,13 @@ def test_context_misspelt_key_in_yaml_is_refused_by_name(
         {"evaluation": {"n_replicates": "many"}},
         {"as_of": "yesterday"},
         {"as_of": "20190103"},
+        {"evaluation": {"block_length_days": 0}},
+        {"evaluation": {"interval": "normal"}},
         {"returns": {"labels": {"warm_up_days": 28}}},
+        {"returns": {"baselines": {"trailing_mean_days": 1}}},
+        {"returns": {"split": {"refit_sessions": 0}}},
+        {"returns": {"audit": {"n_cuts": 0}}},
+        {"returns": {"features": {"lags": [-1]}}},
         {"returns": {"features": {"lags": [], "windows": [], "exogenous_lags": []}}},
     ],
 )
@@ -144,6 +153,30 @@ def test_context_value_that_cannot_be_used_is_refused(load: Load, changes: Files
 
     with pytest.raises(ConfigError, match=r"Parameters cannot be used|as_of"):
         _ = context.catalog
+
+
+def test_context_provenance_tells_one_set_of_parameters_from_another(load: Load) -> None:
+    """Reports quote two hashes: of the code, and of what the study's numbers depend on."""
+    usual = load().catalog.load("params:provenance.returns")
+    title = {"returns": {"report": {"title": "Another"}}}
+    named = load(params=title).catalog.load("params:provenance.returns")
+    fewer = load(params={"evaluation": {"n_replicates": 100}})
+    changed = fewer.catalog.load("params:provenance.returns")
+
+    assert {name: len(digest) for name, digest in usual.items()} == {
+        "code_hash": 16,
+        "params_hash": 16,
+    }
+    assert named == usual
+    assert changed["code_hash"] == usual["code_hash"]
+    assert changed["params_hash"] != usual["params_hash"]
+
+
+def test_context_lag_zero_is_accepted_because_the_audit_judges_it(load: Load) -> None:
+    """It is no typing error that parameters could catch: the audit must see it."""
+    context = load({"local/parameters.yml": {"returns": {"features": {"lags": [0, 1]}}}})
+
+    assert context.catalog.load("params:returns.features").lags == (0, 1)
 
 
 def test_context_with_one_look_back_only_is_accepted(load: Load) -> None:

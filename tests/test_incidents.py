@@ -42,11 +42,11 @@ def test_report_of_every_kind_is_collected_in_order_with_its_facts(
     for kind in get_args(Kind):
         incidents.report(kind, f"about {kind}", number=1)
 
-    kinds = ["degraded", "fallback", "missing", "failed_cell"]
+    kinds = ["degraded", "fallback", "missing", "failed_cell", "leak", "alarm"]
     assert [asdict(one) for one in collector.found] == [
         {"kind": kind, "message": f"about {kind}", "facts": {"number": 1}} for kind in kinds
     ]
-    assert caplog.messages[-1] == "failed cell: about failed_cell"
+    assert caplog.messages[3] == "failed cell: about failed_cell"
 
 
 def test_report_message_with_percent_signs_is_logged_as_it_is(

@@ -18,8 +18,12 @@ from tidemark.selection import check_namespaces, check_pipelines, keep_cells
 ROOT = Path(__file__).parents[1]
 SCENARIOS = ("mean_impute", "median_impute", "outlier_treatment")
 MODELS = ("linear", "ridge", "svr", "poly2")
-DATA = {f"returns_data.{step}" for step in ("fetch", "validate", "accept", "label")}
-REPORT = {f"returns_report.{step}" for step in ("compare", "draw_comparison", "report")}
+BASELINE, BASELINES = "returns_baseline", ("zero", "trailing_mean", "last_value")
+TABLES = ("tabulate", "gather", "assemble_album")
+DATA = {
+    f"returns_data.{step}"
+    for step in ("fetch", "validate", "accept", "label", "forecast", "publish")
+}
 
 pytestmark = pytest.mark.filterwarnings(
     # A dataset that another box reads bears its owner's dotted name on purpose.
@@ -37,16 +41,17 @@ def pipelines() -> dict[str, Pipeline]:
 @pytest.fixture
 def info() -> RunInfo:
     """Know the scenarios of the project."""
-    scenarios = dict.fromkeys(SCENARIOS, "returns")
+    scenarios = dict.fromkeys((BASELINE, *SCENARIOS), "returns")
     return RunInfo(project_path=ROOT, data_root=ROOT, scenarios=scenarios, mlflow={}, retries={})
 
 
 def _scenario_nodes(scenario: str) -> set[str]:
-    return {f"{scenario}.{step}" for step in ("preprocess", "featurise", "split")}
+    return {f"{scenario}.{step}" for step in ("preprocess", "featurise", "split", "audit")}
 
 
 def _cell_nodes(scenario: str, *models: str) -> set[str]:
-    steps = ("train", "evaluate", "plot", "conclude")
+    first = "forecast" if scenario == BASELINE else "train"
+    steps = (first, "evaluate", "plot", "conclude")
     return {f"{scenario}.{model}.{step}" for model in models for step in steps}
 
 
@@ -57,7 +62,8 @@ def test_keep_cells_without_names_keeps_everything(
     everything = [node.name for node in pipelines["returns"].nodes]
 
     assert keep_cells(pipelines["returns"], info, [], []) == everything
-    assert keep_cells(pipelines["returns"], info, SCENARIOS, MODELS) == everything
+    scenarios, models = (BASELINE, *SCENARIOS), (*BASELINES, *MODELS)
+    assert keep_cells(pipelines["returns"], info, scenarios, models) == everything
 
 
 def test_keep_cells_of_a_scenario_keeps_shared_data_and_drops_the_report(
@@ -70,8 +76,23 @@ def test_keep_cells_of_a_scenario_keeps_shared_data_and_drops_the_report(
         *DATA,
         *_scenario_nodes("median_impute"),
         *_cell_nodes("median_impute", *MODELS),
-        "median_impute.tabulate",
+        *(f"median_impute.{step}" for step in TABLES),
     }
+
+
+def test_keep_cells_of_baselines_treats_and_fits_nothing(
+    pipelines: dict[str, Pipeline], info: RunInfo
+) -> None:
+    """Baselines need the study's data only, whether their scenario is named or one of them."""
+    whole = keep_cells(pipelines["returns"], info, [BASELINE], [])
+    one = keep_cells(pipelines["modelling"], info, [], ["zero"])
+
+    assert set(whole) == {
+        *DATA,
+        *_cell_nodes(BASELINE, *BASELINES),
+        *(f"{BASELINE}.{step}" for step in TABLES),
+    }
+    assert set(one) == _cell_nodes(BASELINE, "zero")
 
 
 def test_keep_cells_of_a_model_drops_tables_of_the_whole(
@@ -104,9 +125,9 @@ def test_keep_cells_of_scenarios_and_models_combines_both(
         (
             ["median_imput"],
             [],
-            ["scenario 'median_imput'", "Did you mean 'median_impute'?", *SCENARIOS],
+            ["scenario 'median_imput'", "Did you mean 'median_impute'?", BASELINE, *SCENARIOS],
         ),
-        ([], ["rigde"], ["model 'rigde'", "Did you mean 'ridge'?", *MODELS]),
+        ([], ["rigde"], ["model 'rigde'", "Did you mean 'ridge'?", *BASELINES, *MODELS]),
         (["returns_data"], [], ["scenario 'returns_data'", *SCENARIOS]),
         (["median_impute", "x"], ["ridge"], ["scenario 'x'", *SCENARIOS]),
     ],

@@ -56,6 +56,7 @@ def test_error_raised_in_another_process_arrives_whole() -> None:
         ("TidemarkError", [], 1),
         ("DataError", ["TidemarkError"], 2),
         ("DataRefused", ["DataError", "TidemarkError"], 2),
+        ("LeakageFound", ["DataError", "TidemarkError"], 2),
         ("ConfigError", ["TidemarkError"], 1),
         ("UnknownName", ["ConfigError", "TidemarkError"], 1),
         ("ModelError", ["TidemarkError"], 1),
@@ -78,7 +79,7 @@ def test_error_tree_is_known_whole() -> None:
     """A new class joins the table above."""
     assert {one.__name__ for one in CLASSES} == {
         "TidemarkError", "DataError", "DataRefused", "ConfigError", "UnknownName", "ModelError",
-        "SourceError", "RunError", "StaleInputs", "TrackingError",
+        "SourceError", "RunError", "StaleInputs", "TrackingError", "LeakageFound",
     }  # fmt: skip
 
 

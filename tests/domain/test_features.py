@@ -13,6 +13,7 @@ from pandas.testing import assert_frame_equal
 from tidemark.domain.features import build_features, feature_columns
 
 NAN = float("nan")
+KEYS = ["date", "ticker"]
 CELLS = st.one_of(st.just(NAN), *[st.floats(-0.2, 0.2, allow_subnormal=False)] * 5)
 PANELS = st.integers(6, 25).flatmap(lambda rows: arrays("float64", (rows, 3), elements=CELLS))
 
@@ -135,7 +136,7 @@ def test_build_features_other_future_leaves_the_past_bit_identical(
         assert later[["date", "ticker"]].to_numpy().tolist() == (
             rows[0][["date", "ticker"]].to_numpy().tolist()
         )
-        names = feature_columns(later)
+        names = feature_columns(later, KEYS)
         assert later[names].to_numpy().tobytes() == rows[0][names].to_numpy().tobytes()
 
 
@@ -146,15 +147,24 @@ def test_build_features_from_a_short_history_agree_with_the_long_one() -> None:
     returns, exogenous = both(values)
     whole = build_features(returns, exogenous, [1, 5], [7, 28], [2]).tail(2)
     alone = build_features(returns.tail(28), exogenous.tail(28), [1, 5], [7, 28], [2])
-    names = feature_columns(whole)
+    names = feature_columns(whole, KEYS)
     assert len(alone) == 2
     assert_allclose(alone[names], whole[names], rtol=1e-9, atol=1e-15)
 
 
 def test_feature_columns_leave_out_keys_and_target() -> None:
-    """What is left are features, in the order of the table."""
+    """What is left are features, in the order of the table; keys are those of the study."""
     table = pd.DataFrame(columns=["date", "ticker", "b", "target", "a"])
-    assert feature_columns(table) == ["b", "a"]
+    assert feature_columns(table, KEYS) == ["b", "a"]
+    assert feature_columns(table, ["date", "b"]) == ["ticker", "a"]
+
+
+def test_build_features_lag_zero_is_the_next_return() -> None:
+    """Lag 0 counts back no session from the target: the audit must find it (see test_audit)."""
+    returns = wide(np.array([[0.01], [0.02], [0.03]]), "A")
+    table = build_features(returns, wide(np.empty((3, 0)), ""), [0, 1], [], [])
+    assert table["ret_lag_0"].tolist() == [0.02, 0.03]
+    assert table["ret_lag_1"].tolist() == [0.01, 0.02]
 
 
 def test_build_features_leaves_inputs_unchanged() -> None:

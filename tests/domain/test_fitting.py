@@ -9,10 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import Pipeline
 
 from tidemark.domain.estimators import Approximation, EstimatorName, make_estimator
-from tidemark.domain.fitting import FittedModel, check_convergence, fit_by_cv
+from tidemark.domain.fitting import FittedModel, check_convergence, fit_by_cv, walk_forward
 
 EXACT, APPROXIMATE = Approximation(300, 90), Approximation(1, 90)
 STUBBORN = {"C": [1e14]}  # no regularisation: Liblinear gives up after 1,000 iterations
@@ -99,3 +101,76 @@ def test_check_convergence_refuses_exact_support_vectors_at_a_limit() -> None:
     machine = make_estimator("svr", 300, EXACT, 1).set_params(regressor__regressor__max_iter=5)
     with pytest.raises(ConvergenceWarning, match=r"^SVR stopped at its limit of 5 iterations\.$"):
         check_convergence(machine.fit(*planted()))
+
+
+BLOCKS = [(ROWS[:200], ROWS[205:240]), (ROWS[:238], ROWS[240:290])]
+
+
+def first_fit() -> Pipeline:
+    """Fit ridge on the rows of the first block."""
+    features, target = planted()
+    machine = make_estimator("ridge", 300, EXACT, 1).set_params(regressor__alpha=7.0)
+    return machine.fit(features.iloc[:200], target.iloc[:200])
+
+
+def test_walk_forward_forecasts_each_block_with_its_own_fit() -> None:
+    """The first model is taken as it is; each later one is fitted alone, with its parameters."""
+    features, target = planted()
+    first = first_fit()
+    last, forecasts = walk_forward(first, features, target, BLOCKS)
+
+    again = clone(first).fit(features.iloc[:238], target.iloc[:238])
+    expected = np.full(300, np.nan)
+    expected[205:240] = first.predict(features.iloc[205:240])
+    expected[240:290] = again.predict(features.iloc[240:290])
+    np.testing.assert_array_equal(forecasts, expected)
+    assert last is not first
+    assert last.get_params()["regressor__alpha"] == 7.0
+    np.testing.assert_array_equal(last.predict(features), again.predict(features))
+
+
+def test_walk_forward_of_one_block_hands_on_the_first_model() -> None:
+    """Without later blocks nothing is fitted."""
+    first = first_fit()
+    last, forecasts = walk_forward(first, *planted(), BLOCKS[:1])
+    assert last is first
+    assert np.isfinite(forecasts).sum() == 35
+
+
+def test_walk_forward_never_reads_a_label_of_a_block_or_after_it() -> None:
+    """Labels that come after a fit, however wild, change none of its forecasts."""
+    features, target = planted()
+    wild = target.copy()
+    wild.iloc[238:] = 1e9
+    usual, changed = (walk_forward(first_fit(), features, one, BLOCKS)[1] for one in (target, wild))
+    np.testing.assert_array_equal(usual, changed)
+    wild.iloc[237] = 1e9
+    assert (walk_forward(first_fit(), features, wild, BLOCKS)[1][240:290] != usual[240:290]).all()
+
+
+@silent
+def test_walk_forward_fit_at_its_limit_raises() -> None:
+    """A solver that stops early on its way is found out at whichever refit it happens."""
+    features, target = planted()
+    features.iloc[250:] *= 100.0  # beside them all others are one point
+    machine = make_estimator("svr", 300, Approximation(1, 40), 1)
+    machine.set_params(regressor__regressor__C=1e14)
+    first = machine.fit(features.iloc[:200], target.iloc[:200])
+    check_convergence(first)
+    walk_forward(first, features, target, BLOCKS)
+    with pytest.raises(ConvergenceWarning, match="stopped at its limit"):
+        walk_forward(first, features, target, [BLOCKS[0], (ROWS[:280], ROWS[280:])])
+
+
+class Diverged:
+    """A model that forecasts what no float can hold."""
+
+    def predict(self, features: pd.DataFrame) -> np.ndarray:
+        """Forecast infinity for the last row."""
+        return np.append(np.zeros(len(features) - 1), np.inf)
+
+
+def test_walk_forward_forecast_that_is_not_finite_is_refused() -> None:
+    """What overflows is no forecast: the model counts as one that cannot be solved."""
+    with pytest.raises(np.linalg.LinAlgError, match="not finite"):
+        walk_forward(Diverged(), *planted(), BLOCKS[:1])

@@ -347,6 +347,14 @@ def test_delete_one_date_auc_is_the_auc_with_a_weight_of_zero(
     assert_allclose(delete_one_date_auc(table), weighted_auc(table, 1.0 - np.eye(n_dates)))
 
 
+@pytest.mark.parametrize("sign", [-1.0, 0.0, 1.0])
+def test_delete_one_date_auc_of_one_class_is_undefined(sign: float) -> None:
+    """Targets that all rise, all fall or never move leave nothing to tell apart."""
+    table = random_predictions(11, 6)
+    found = delete_one_date_auc(table.assign(y_true=sign * 0.01))
+    assert_array_equal(found, np.full(6, np.nan))
+
+
 @pytest.mark.parametrize("score", [sum_by_date, score_predictions, delete_one_date_auc])
 def test_tables_that_cannot_be_scored_are_refused_with_a_remedy(score: object) -> None:
     """No rows, a missing number, an infinite one and a missing date are named."""

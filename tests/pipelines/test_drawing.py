@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from tidemark import incidents
-from tidemark.domain.figures import CELL_FIGURES, render_png
+from tidemark.domain.figures import CELL_FIGURES
+from tidemark.domain.plotting import render_png
 from tidemark.pipelines.drawing import MISSING, draw_twice
 
 
@@ -73,6 +75,18 @@ def test_draw_twice_interrupt_is_not_swallowed() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         draw_twice(draw, "cell.hexbin")
+
+
+def test_plot_of_a_cell_draws_four_figures_twice_the_same(study: Any) -> None:
+    """Each is a PNG of its own, and the outcome holds its hash."""
+    run, again = (study.run_cell_anew("mean.linear", is_drawn=True) for _ in range(2))
+    assert len(set(run.figures)) == len(CELL_FIGURES) == 4
+    assert all(content.startswith(b"\x89PNG") for content in run.figures)
+    assert again.figures == run.figures
+    assert run.outcome["figures"] == {
+        name: hashlib.sha256(content).hexdigest()
+        for name, content in zip(CELL_FIGURES, run.figures, strict=True)
+    }
 
 
 def test_plot_figures_fail_one_by_one(study: Any) -> None:

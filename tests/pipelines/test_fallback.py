@@ -85,6 +85,12 @@ def test_params_simpler_model_with_a_foreign_grid_is_refused() -> None:
         params_of({"ridge": {"estimator": "linear", "grid": {"alpha": [1.0]}}})
 
 
+def test_params_baseline_cannot_stand_in() -> None:
+    """A forecast that is not fitted has no place in a chain of models."""
+    with pytest.raises(ValidationError, match="baseline, which is not fitted"):
+        params_of({"svr": {"estimator": "baseline"}})
+
+
 @pytest.mark.parametrize("fault", [ConvergenceWarning("slow"), LinAlgError("Singular matrix")])
 def test_fit_moves_on_where_a_solver_gives_up(fault: Exception) -> None:
     """Both kinds of failure lead to the next candidate; the first that converges ends it."""
@@ -140,6 +146,7 @@ def test_train_svr_that_does_not_converge_is_replaced_by_ridge(study: Any) -> No
         assert told["used"] == "ridge regression"
     assert run.cv_scores["estimator"] == "svr"
     assert run.cv_scores["folds"] == alone.cv_scores["folds"]
+    assert run.cv_scores["refits"] == alone.cv_scores["refits"]
     assert run.outcome["metrics"] == alone.outcome["metrics"]
     pd.testing.assert_frame_equal(run.predictions, alone.predictions)
     (incident,) = run.incidents
@@ -149,7 +156,7 @@ def test_train_svr_that_does_not_converge_is_replaced_by_ridge(study: Any) -> No
 
 def test_train_where_warnings_are_errors_falls_back_too(study: Any) -> None:
     """A warning that scikit-learn is made to raise counts as the failure that it tells of."""
-    run = study.run_cell("mean.svr")
+    run = study.run_cell_anew("mean.svr")
     assert run.outcome["status"] == "fallback"
     assert run.cv_scores["trials"][0]["error"].startswith("ConvergenceWarning: Liblinear failed")
 
@@ -168,13 +175,15 @@ def test_train_without_a_simpler_model_fails_the_cell(study: Any) -> None:
         "note": note,
         "trials": [vars(trial) for trial in trials],
         "train_rows": 296,
-        "split_id": study.folds["split_id"],
+        "split_id": study.dates["split_id"],
         "used": note,
         "best_params": {},
         "rmse_mean": None,
         "folds": [],
         "candidates": [],
+        "refits": [],
     }
+    assert (run.forecasts.columns.tolist(), len(run.forecasts)) == (["date", "ticker", "y_pred"], 0)
     assert (run.outcome["status"], run.outcome["scored_rows"]) == ("failed", 0)
     assert (run.outcome["metrics"], run.outcome["intervals"]) == ({}, {})
     assert set(run.outcome["figures"].values()) == {None}
@@ -186,17 +195,18 @@ def test_train_without_a_simpler_model_fails_the_cell(study: Any) -> None:
 
 @pytest.mark.filterwarnings("ignore:Liblinear failed to converge")
 def test_evaluate_failed_model_gives_a_table_like_any_other(study: Any, tmp_path: Any) -> None:
-    """Without rows the table has the usual columns and types, in memory and read back."""
-    failed = study.run_cell("mean.svr", simpler={}).predictions
-    usual = study.run_cell("mean.linear").predictions
-    assert len(failed) == 0
-    assert failed.dtypes.to_dict() == usual.dtypes.to_dict()
-    failed.to_parquet(tmp_path / "failed.parquet", index=False)
-    usual.to_parquet(tmp_path / "usual.parquet", index=False)
-    read = pd.read_parquet(tmp_path / "failed.parquet")
-    assert read.dtypes.to_dict() == pd.read_parquet(tmp_path / "usual.parquet").dtypes.to_dict()
-    assert Predictions.validate(failed).empty
-    assert Predictions.validate(read).empty
+    """Without rows the tables have the usual columns and types, in memory and read back."""
+    failed, usual = study.run_cell("mean.svr", simpler={}), study.run_cell("mean.linear")
+    for name in ("predictions", "daily"):
+        empty, whole = getattr(failed, name), getattr(usual, name)
+        assert len(empty) == 0
+        assert empty.dtypes.to_dict() == whole.dtypes.to_dict()
+        places = tmp_path / f"empty_{name}.parquet", tmp_path / f"whole_{name}.parquet"
+        for table, place in zip((empty, whole), places, strict=True):
+            table.to_parquet(place, index=False)
+        read, other = (pd.read_parquet(place) for place in places)
+        assert read.dtypes.to_dict() == other.dtypes.to_dict()
+    assert Predictions.validate(failed.predictions).empty
 
 
 def test_train_that_converges_tells_of_one_trial(study: Any) -> None:
@@ -205,4 +215,3 @@ def test_train_that_converges_tells_of_one_trial(study: Any) -> None:
     assert run.outcome["trials"] == [{"estimator": "ridge", "seed": 1, "error": None}]
     assert (run.outcome["status"], run.outcome["note"]) == ("ok", "-")
     assert run.incidents == []
-    assert all(len(digest) == 64 for digest in run.outcome["figures"].values())

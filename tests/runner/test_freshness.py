@@ -165,6 +165,8 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, str]]] = {
         _incident("failed_cell"),
         {"scale": "failed: failed cell last time: it rained", "total": WAITS},
     ),
+    "a leak": (_incident("leak"), {}),  # the audit would find it again
+    "an alarm": (_incident("alarm"), {}),
     "two things": (
         lambda bench: (bench.params.update(factor=3), (bench.root / "scaled.json").unlink()),
         {
@@ -174,7 +176,7 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, str]]] = {
     ),
 }
 # Outputs that are whole, and were made from what they would be made from now.
-USABLE = {"nothing", "a touched file", "metadata of an entry", "a fallback"}
+USABLE = {"nothing", "a touched file", "metadata of an entry", "a fallback", "a leak", "an alarm"}
 USABLE |= {"a source that was down", "an output not made", "a failed cell"}
 
 

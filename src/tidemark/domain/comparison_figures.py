@@ -192,7 +192,7 @@ def _is_true(flag: Any) -> bool:
 
 
 def draw_forest(
-    table: pd.DataFrame, metric: str, benchmark: str, quantity: Quantity = TARGET
+    table: pd.DataFrame, metric: str, benchmark: str | None, quantity: Quantity = TARGET
 ) -> Figure:
     """Draw one metric of every cell with its interval, best on top.
 
@@ -204,7 +204,7 @@ def draw_forest(
         ``_high``. Cells that failed or whose metric is NaN are listed at the bottom.
     metric : str
         One of ``METRIC_LABELS``.
-    benchmark : str
+    benchmark : str or None
         The best baseline, ``"scenario.model"``; a vertical line stands at its metric.
     quantity : Quantity
         What is predicted, and the unit of its errors.
@@ -216,19 +216,20 @@ def draw_forest(
     """
     cells = _read_cells(table, metric, quantity)
     by_name = {cell.name: cell for cell in cells.every}
-    if benchmark not in by_name:
+    if benchmark is not None and benchmark not in by_name:
         raise ValueError(
             f"The benchmark '{benchmark}' is not in the table: name one of its cells, "
             f"{', '.join(list(by_name)[:5])}."
         )
-    level = by_name[benchmark].value
+    best = by_name[benchmark] if benchmark is not None else None
+    level = best.value if best is not None else math.nan
     figure, (axes,) = new_figure(
         f"{cells.title} with its interval, best on top", height=2.1 + 0.25 * len(by_name)
     )
     limits = _forest_limits(cells.valued, level)
     if cells.metric.neutral is not None:
         axes.axvline(cells.metric.neutral, color=GREY, linewidth=1.0, linestyle=":")
-    if by_name[benchmark].has_value:
+    if best is not None and best.has_value:
         label = f"best baseline, {benchmark}"
         axes.axvline(level, color=INK, linewidth=1.2, linestyle="--", label=label)
         add_legend(axes)
@@ -244,7 +245,7 @@ def draw_forest(
         figure,
         "Colours: scenarios; grey: baselines. Filled: in the model confidence set; hollow: not.",
         f"Arrows: beyond the axis, {n_beyond} of {len(cells.valued)} values." * bool(n_beyond),
-        "" if by_name[benchmark].has_value else f"{benchmark} has no value, so no line.",
+        "" if best is None or best.has_value else f"{benchmark} has no value, so no line.",
         cells.fallback_note,
     )
     return figure

@@ -219,8 +219,8 @@ def delete_one_date_auc(predictions: pd.DataFrame) -> np.ndarray:
     ranks = ranks.groupby(np.concatenate([up_codes, down_codes])).rank()
     own_ranks = np.bincount(up_codes, ranks.to_numpy()[: len(up_codes)], minlength=n_dates)
     within = own_ranks - n_up * (n_up + 1) / 2.0
-    lost = np.bincount(up_codes, beaten, minlength=n_dates)
-    lost += np.bincount(down_codes, beating, minlength=n_dates)
+    beaten_by_date = np.bincount(up_codes, beaten, minlength=n_dates)
+    lost = beaten_by_date + np.bincount(down_codes, beating, minlength=n_dates)
     pairs = (len(up_codes) - n_up) * (len(down_codes) - n_down)
     return _divide(beaten.sum() - lost + within, pairs.astype("float64"))
 

@@ -191,20 +191,12 @@ def evaluate(
         An interval for each metric, how it was made, and how many rows have no forecast.
     """
     judged = scoring.merge(forecasts, on=dates["keys"], how="left", validate="one_to_one")
+    columns = [*dates["keys"], "y_true", "y_pred"]
     absent = int(judged["y_pred"].isna().sum())
-    if absent:
-        judged = judged.head(0)
-    predictions = judged[[*dates["keys"], "y_true", "y_pred"]]
-    daily = sum_by_date(judged)
-    for name in NESTED:
-        if name in judged:
-            distance = (judged["y_pred"] - judged[name]) ** 2
-            daily[f"sq_distance_{name}"] = distance.groupby(judged["date"], sort=True).sum()
-    daily = daily.reset_index()
-    daily.insert(1, "cell", pd.Series(cell.namespace, index=daily.index, dtype="str"))
     about = {**resampling, "absent_rows": absent}
     if absent:
-        return predictions, daily, {}, {**about, "intervals": {}}
+        perfect = _sum_by_date(scoring.assign(y_pred=scoring["y_true"]), cell)  # for its columns
+        return judged[columns].head(0), perfect.head(0), {}, {**about, "intervals": {}}
     counts = draw_counts(
         resampling["n_dates"],
         resampling["block_length"],
@@ -218,7 +210,18 @@ def evaluate(
         name: {key: _finite(value) for key, value in interval.items()}
         for name, interval in intervals.items()
     }
-    return predictions, daily, metrics, about
+    return judged[columns], _sum_by_date(judged, cell), metrics, about
+
+
+def _sum_by_date(judged: pd.DataFrame, cell: Cell) -> pd.DataFrame:
+    daily = sum_by_date(judged)
+    for name in NESTED:
+        if name in judged:
+            distance = (judged["y_pred"] - judged[name]) ** 2
+            daily[f"sq_distance_{name}"] = distance.groupby(judged["date"], sort=True).sum()
+    daily = daily.reset_index()
+    daily.insert(1, "cell", pd.Series(cell.namespace, index=daily.index, dtype="str"))
+    return daily
 
 
 def _finite(value: Any) -> Any:

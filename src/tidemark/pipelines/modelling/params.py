@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from tidemark.config import Strict
+from tidemark.config import BASELINE, Strict
 from tidemark.domain.estimators import GRID_NAMES, Approximation, EstimatorName
 
 
@@ -45,7 +45,11 @@ class TrainParams(Strict):
 
     @model_validator(mode="after")
     def _chains_of_simpler_models_end(self) -> Self:
-        for first in self.simpler:
+        for first, simpler in self.simpler.items():
+            if BASELINE in (first, simpler.estimator):
+                raise ValueError(
+                    f"simpler.{first}: a baseline, which is not fitted, cannot stand in"
+                )
             chain = [first]
             while (model := self.simpler.get(chain[-1])) is not None:
                 if model.estimator in chain:

@@ -47,8 +47,9 @@ def draw(
 ) -> list[bytes]:
     """Draw the study's figures as PNG, in the order of `STUDY_FIGURES`.
 
-    A figure that cannot be drawn is missing, and so are all if every cell has failed. With
-    several comparison groups, the first is drawn.
+    A figure that cannot be drawn is missing, as is that of two cells where there is no model or
+    no baseline, and so are all if every cell has failed. With several comparison groups, the
+    first is drawn.
     """
     done = done_cells(table)
     if done.empty:
@@ -66,16 +67,15 @@ def draw(
         "cumulative_r2": partial(
             draw_cumulative_r2, daily, lines, "Out-of-sample R2 as it grew with the test"
         ),
-        "loss_differential": partial(
-            draw_loss_differential,
-            daily,
-            best,
-            baseline,
-            *_difference(comparisons, best, baseline),
-            quantity,
-        ),
     }
-    return [draw_twice(pictures[name], name) for name in STUDY_FIGURES]
+    if best is not None and baseline is not None:
+        interval = _difference(comparisons, best, baseline)
+        pictures["loss_differential"] = partial(
+            draw_loss_differential, daily, best, baseline, *interval, quantity
+        )
+    return [
+        draw_twice(pictures[name], name) if name in pictures else MISSING for name in STUDY_FIGURES
+    ]
 
 
 def _difference(comparisons: pd.DataFrame, best: str, baseline: str) -> tuple[float, float]:

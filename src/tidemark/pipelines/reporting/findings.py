@@ -12,6 +12,8 @@ from tidemark.pipelines.params import EvaluationParams
 from tidemark.pipelines.reporting.params import ReportParams
 from tidemark.pipelines.reporting.tables import DATA_PREFIX, NONE, NOT_AUDITED
 
+_SOUND = ("passed", NOT_AUDITED)
+
 
 def summarise(  # noqa: PLR0913, PLR0917 - reports quote all that was done
     table: pd.DataFrame,
@@ -36,7 +38,9 @@ def summarise(  # noqa: PLR0913, PLR0917 - reports quote all that was done
     rows = _read_rows(table)
     done = [row for row in rows if row["status"] != "failed"]
     models = [row for row in done if not row["is_baseline"]]
-    leaks = sorted({row["audit"] for row in rows} - {"passed", NOT_AUDITED})
+    leaks = sorted(
+        {f"{row['scenario']}: {row['audit']}" for row in rows if row["audit"] not in _SOUND}
+    )
     best = _best_by_scenario(models, params.rank_by)
     return {
         "study": validation_report["study"],

@@ -104,16 +104,9 @@ def compare(
     table, daily = pd.concat(boards, ignore_index=True), pd.concat(dailies, ignore_index=True)
     _check_rows(table)
     table["cell"] = table["scenario"] + "." + table["model"]
-    alarms = []
-    for cell, value in zip(table["cell"].tolist(), table["r2_oos_zero"].tolist(), strict=True):
-        alarms.append(is_too_good(value, params.too_good_r2))
-        if alarms[-1]:
-            incidents.report(
-                "alarm",
-                f"{cell}: an out-of-sample R2 of {100 * value:.2f} % is above "
-                f"{100 * params.too_good_r2:g} %, which is too good to be believed",
-            )
-    table["alarm"] = alarms
+    table["alarm"] = [is_too_good(one, params.too_good_r2) for one in table["r2_oos_zero"]]
+    if table["alarm"].any():
+        _raise_alarm(table[table["alarm"]], params.too_good_r2)
     tests: list[dict[str, Any]] = []
     verdicts: dict[str, Any] = {}
     members: list[pd.DataFrame] = []
@@ -127,6 +120,17 @@ def compare(
     table = _join_tests(table, comparisons, verdicts, members)
     order = ["group", report_params.rank_by, "scenario", "model"]
     return table.sort_values(order, ignore_index=True), comparisons, verdicts, daily
+
+
+def _raise_alarm(cells: pd.DataFrame, bound: float) -> None:
+    """Say once which results are too good to be believed, the best of them with its figure."""
+    best = cells.sort_values("r2_oos_zero", ascending=False).iloc[0]
+    others = f" and {len(cells) - 1} more cells" if len(cells) > 1 else ""
+    incidents.report(
+        "alarm",
+        f"{best['cell']}{others}: out-of-sample R2 of up to {100 * best['r2_oos_zero']:.2f} %, "
+        f"above {100 * bound:g} %, is too good to be believed",
+    )
 
 
 class _Group:

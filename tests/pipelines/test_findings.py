@@ -1,0 +1,160 @@
+"""What was found is said once, in words that follow from the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.filterwarnings("ignore:Liblinear failed to converge")
+
+LEAK = {
+    "passed": False,
+    "findings": ["feature ret_lag_0 changes with the future (9 values up to 2018-04-12)"],
+    "features": ["ret_lag_0"],
+}
+Write = Callable[..., Any]
+
+
+def models_of(study: Any) -> list[Any]:
+    """Run two models in one scenario and one in another."""
+    return [study.run_cell(name) for name in ("mean.linear", "mean.ridge", "median.ridge")]
+
+
+def test_summarise_model_that_beats_the_baselines_is_a_yes(study: Any, write_report: Write) -> None:
+    """The answer names the model, the baseline, the test and the interval."""
+    report = write_report(study, [*study.run_baselines(), *models_of(study)])
+    (answer,) = report.findings["answers"]
+    best, baseline = answer["best"], answer["baseline"]
+
+    assert (answer["group"], answer["word"], answer["p_value"]) == ("group", "Yes", 0.0)
+    assert best["cell"] == report.verdicts["group"]["best_model"]
+    assert baseline["cell"] == report.verdicts["group"]["best_baseline"]
+    assert f"{best['cell']} forecasts better than the best baseline" in answer["text"]
+    assert baseline["cell"] in answer["text"]
+    assert "counting all 3 models that were tried: p = 0.000" in answer["text"]
+    low, high = best["r2_oos_zero_low"], best["r2_oos_zero_high"]
+    r2 = f"{100 * best['r2_oos_zero']:.2f} % [{100 * low:.2f} %, {100 * high:.2f} %]"
+    assert r2 in answer["text"]
+    assert report.findings["suspicions"] == []
+
+
+def test_summarise_models_of_noise_are_a_no(noise: Any, write_report: Write) -> None:
+    """Nothing is claimed for the smallest error among many."""
+    report = write_report(noise, [*noise.run_baselines(), *models_of(noise)])
+    (answer,) = report.findings["answers"]
+    assert answer["word"] == "No"
+    assert "cannot be told from the best baseline" in answer["text"]
+    assert f"p = {report.verdicts['group']['p_value']:.3f}" in answer["text"]
+    assert "better than" not in answer["text"]
+
+
+def test_summarise_features_that_know_the_future_make_the_answer_void(
+    study: Any, write_report: Write
+) -> None:
+    """However good the numbers are, they mean nothing; the first remark says what leaks."""
+    cells = [*study.run_baselines(), *models_of(study)]
+    report = write_report(study, cells, audits={"median": LEAK})
+    (answer,) = report.findings["answers"]
+    assert answer["word"] == "Void"
+    assert "none of these numbers" in answer["text"]
+    assert report.findings["leaks"] == [f"median: {one}" for one in LEAK["findings"]]
+    assert "ret_lag_0" in report.findings["suspicions"][0]
+    assert report.table.set_index("cell")["audit"].to_dict() == {
+        "mean.linear": "passed",
+        "mean.ridge": "passed",
+        "median.ridge": LEAK["findings"][0],
+        **{
+            f"baseline.{one}": "nothing to audit" for one in ("zero", "trailing_mean", "last_value")
+        },
+    }
+
+
+def test_summarise_group_without_a_fitted_model_has_no_answer(
+    study: Any, write_report: Write
+) -> None:
+    """Baselines alone answer nothing, and a model that failed is a remark."""
+    failed = study.run_cell("mean.svr", simpler={})
+    report = write_report(study, [*study.run_baselines(), failed])
+    (answer,) = report.findings["answers"]
+    assert (answer["word"], answer["best"]) == ("None", None)
+    assert answer["baseline"]["cell"] == report.verdicts["group"]["best_baseline"]
+    assert report.findings["suspicions"] == [
+        "mean.svr failed: svr did not converge; no simpler model is left."
+    ]
+    assert (report.findings["n_models"], report.findings["n_failed"]) == (1, 1)
+    assert (report.findings["best"], report.findings["without_best"]) == ([], ["mean"])
+    assert report.findings["has_failed_wholly"] is False
+
+
+def test_summarise_group_without_a_baseline_leaves_the_answer_open(
+    study: Any, write_report: Write
+) -> None:
+    """A model that is compared with nothing is not called good."""
+    report = write_report(study, models_of(study))
+    (answer,) = report.findings["answers"]
+    assert answer["word"] == "Open"
+    assert "no baseline" in answer["text"]
+
+
+def test_summarise_study_that_failed_whole_says_so(study: Any, write_report: Write) -> None:
+    """Without any cell there is no group to answer for."""
+    failed = [study.run_cell(f"{name}.svr", simpler={}) for name in ("mean", "median")]
+    findings = write_report(study, failed).findings
+    assert findings["has_failed_wholly"] is True
+    assert (findings["answers"], findings["verdicts"]) == ([], {})
+    assert findings["without_best"] == ["mean", "median"]
+    assert len(findings["suspicions"]) == 2
+
+
+def test_summarise_lists_every_reason_to_doubt_once(
+    study: Any, reference: Any, write_report: Write
+) -> None:
+    """An alarm, a stand-in, missing figures and findings of the checks are remarks, in order."""
+    cells = [
+        *study.run_baselines(),
+        study.run_cell("mean.svr"),
+        study.run_cell("median.ridge", is_spoilt=True),
+    ]
+    late = {"check": "old_data", "action": "warn", "message": "The last date is old."}
+    validation = {
+        "study": "returns",
+        "as_of": "2019-01-03",
+        "tables": {"prices": {"rows": 400, "rows_quarantined": {"bad": 2}, "findings": [late]}},
+    }
+    strict = reference.evaluation.model_copy(update={"too_good_r2": 0.01})
+    report = write_report(study, cells, evaluation=strict, validation=validation)
+    said = report.findings["suspicions"]
+    alarms = [one for one in said if "out-of-sample R2 of" in one]
+
+    assert sorted(one.split()[0] for one in alarms) == ["mean.svr", "median.ridge"]
+    assert "above the 1 %" in alarms[0]
+    assert said[2:] == [
+        "mean.svr: ridge stood in: svr did not converge.",
+        "Figures of median.ridge could not be drawn: predicted_vs_true, hexbin, "
+        "residuals_vs_predicted.",
+        "prices: The last date is old.",
+    ]
+    assert report.findings["quarantined"] == 2
+    assert report.findings["answers"][0]["word"] == "Yes"  # an alarm doubts, it does not void
+
+
+def test_summarise_quotes_what_made_the_numbers(study: Any, write_report: Write) -> None:
+    """The three hashes that a run in MLflow bears, the dates and the plan of resampling."""
+    findings = write_report(study, [*study.run_baselines(), *models_of(study)]).findings
+    assert findings["made_by"] == {
+        "data_hash": "d" * 16,
+        "params_hash": "b" * 16,
+        "code_hash": "c" * 16,
+    }
+    assert findings["dates"] == study.dates
+    assert findings["resampling"] == study.resampling
+    assert findings["scored"] == {"rows": 100, "dates": 25}
+    assert list(findings["treatments"]) == ["mean", "median"]
+    assert findings["treatments"]["mean"] == {"cells": 400, "missing rate before": 0.0}
+    assert [row["scenario"] for row in findings["best"]] == sorted(
+        ("mean", "median"), key=lambda name: min(
+            row["rmse"] for row in findings["rows"] if row["scenario"] == name
+        ),
+    )  # fmt: skip
