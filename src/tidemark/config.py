@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 RUN_INFO = "params:tidemark"
 BASELINE = "baseline"  # the estimator of a model that is not fitted
@@ -34,7 +34,7 @@ class ScenarioConfig(Strict):
     models is a forecast that the study's data publishes beside the rows to be scored.
     """
 
-    group: str
+    group: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
     preprocess: dict[str, Any] | None = None
     models: tuple[str, ...]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from typing import Annotated, Any, Self
 
@@ -13,6 +13,7 @@ from tidemark.alerts import AlertSettings
 from tidemark.config import ScenarioConfig, Strict, StudyName, read_studies
 from tidemark.errors import ConfigError, UnknownName
 from tidemark.pipelines.data_engineering.returns.params import (
+    BASELINES,
     BaselineParams,
     LabelParams,
     PreprocessParams,
@@ -43,6 +44,15 @@ class ReturnsParams(Strict):
             raise ValueError(
                 f"labels.warm_up_days is {self.labels.warm_up_days}; it must exceed the longest "
                 f"look-back of the features, {self.features.longest}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _horizon_is_that_of_the_label(self) -> Self:
+        if self.split.horizon_days != 1:
+            raise ValueError(
+                f"split.horizon_days is {self.split.horizon_days}; this study forecasts the next "
+                f"session, so it must be 1"
             )
         return self
 
@@ -145,6 +155,7 @@ def _spell_out(parameters: Mapping[str, Any]) -> dict[str, Any]:
     tree = Parameters.model_validate(parameters).model_dump(mode="json")
     for name, scenario in tree["scenarios"].get("returns", {}).items():
         if scenario["preprocess"] is None:
+            _check_baselines(name, scenario["models"])
             continue
         try:
             treatment = PreprocessParams.model_validate(scenario["preprocess"])
@@ -152,6 +163,14 @@ def _spell_out(parameters: Mapping[str, Any]) -> dict[str, Any]:
             raise ConfigError(_describe(error, f"scenarios.returns.{name}.preprocess.")) from error
         scenario["preprocess"] = treatment.model_dump(mode="json")
     return tree
+
+
+def _check_baselines(scenario: str, models: Iterable[str]) -> None:
+    for model in models:
+        if model not in BASELINES:
+            raise UnknownName.of(
+                f"baseline in scenarios.returns.{scenario}.models", model, BASELINES
+            )
 
 
 def _check_runtime(known: Mapping[str, Any], runtime: Mapping[str, Any]) -> None:

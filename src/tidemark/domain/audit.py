@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tidemark.domain.splits import Fold
+from tidemark.errors import describe_examples
 
 Build = Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame]
 
@@ -59,6 +60,7 @@ def find_leaks(
     cuts: Iterable[pd.Timestamp],
     side_delay_days: int,
     seed: int,
+    horizon_days: int = 0,
 ) -> list[Leak]:
     """Build features with the future cut off and with the future altered, and compare the past.
 
@@ -76,6 +78,9 @@ def find_leaks(
         Calendar days by which ``side`` is known later than ``main``.
     seed : int
         Seed of the altered numbers.
+    horizon_days : int
+        Sessions by which what is built looks ahead on purpose, as labels do: rows of so many
+        sessions before the cut are left out.
 
     Returns
     -------
@@ -90,14 +95,16 @@ def find_leaks(
     """
     rng = np.random.default_rng(seed)
     whole = build(main, side)
+    sessions = np.unique(main["date"].to_numpy())
     leaks: list[Leak] = []
     for cut in cuts:
+        settled = sessions[: int(np.searchsorted(sessions, cut.to_datetime64(), side="right")) - horizon_days]
         side_cut = cut - pd.Timedelta(days=side_delay_days)
         past = main[main["date"] <= cut], side[side["date"] <= side_cut]
         other = alter_after(main, cut, rng), alter_after(side, side_cut, rng)
         for how, tables in (("truncated", past), ("altered", other)):
             again = build(*tables)
-            leaks += _compare(whole, again, keys, cut, how)
+            leaks += _compare(whole, again, keys, pd.Timestamp(settled[-1]), how)
     return leaks
 
 
@@ -117,6 +124,54 @@ def _compare(
         if changed:
             found.append(Leak(name, how, f"{cut:%Y-%m-%d}", changed))
     return found
+
+
+def describe_leaks(leaks: Sequence[Leak], what: str) -> list[str]:
+    """Say of each feature, in a sentence, how many values have changed and up to which days.
+
+    Examples
+    --------
+    >>> describe_leaks([Leak("ret_lag_0", "altered", "2018-01-05", 4)], "feature")
+    ['feature ret_lag_0 changes with the future (4 values up to 2018-01-05)']
+    """
+    sentences = []
+    for name in sorted({leak.feature for leak in leaks}):
+        own = [leak for leak in leaks if leak.feature == name]
+        cuts = describe_examples(sorted({leak.cut for leak in own}), 2)
+        rows = sum(leak.rows for leak in own)
+        sentences.append(f"{what} {name} changes with the future ({rows} values up to {cuts})")
+    return sentences
+
+
+def list_differences(stored: pd.DataFrame, rebuilt: pd.DataFrame, keys: Sequence[str]) -> list[str]:
+    """List the features of stored rows that are not what building them gives, bit by bit.
+
+    Parameters
+    ----------
+    stored : DataFrame
+        Keys and features, as models read them.
+    rebuilt : DataFrame
+        Keys and features, as the audit builds them; may have further rows.
+    keys : sequence of str
+        What identifies a row.
+
+    Returns
+    -------
+    list of str
+        Also features that only one of the two has.
+    """
+    names = {str(name) for name in stored if name not in keys}
+    known = {str(name) for name in rebuilt if name not in keys}
+    both = stored.merge(rebuilt, on=list(keys), how="left", suffixes=("", "_again"))
+    differing = [
+        name
+        for name in names & known
+        if (
+            both[name].to_numpy(dtype="float64").view("int64")
+            != both[f"{name}_again"].to_numpy(dtype="float64").view("int64")
+        ).any()
+    ]
+    return sorted({*differing, *(names ^ known)})
 
 
 def find_late_labels(

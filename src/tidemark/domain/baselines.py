@@ -8,9 +8,9 @@ from tidemark.domain.panel import stack_wide
 
 ZERO, TRAILING_MEAN, LAST_VALUE = "zero", "trailing_mean", "last_value"
 
-# Special cases of a regression with an intercept: it forecasts nothing else once its slopes are
-# zero. Against these, equal accuracy means that the larger model is worse (Clark and West 2007).
-NESTED = (ZERO, TRAILING_MEAN)
+# Special cases of a regression: it forecasts nothing else once all its weights are zero (Clark and
+# West 2007). The trailing mean is none: it is each stock's own, and a regression has one intercept.
+NESTED = (ZERO,)
 
 
 def forecast_returns(returns: pd.DataFrame, live: pd.DataFrame, mean_days: int) -> pd.DataFrame:

@@ -154,10 +154,9 @@ def draw_stationary(
     ndarray of int, shape (n_replicates, n_dates)
     """
     fresh = rng.random((n_replicates, n_dates)) < 1.0 / block_length
-    fresh[:, 0] = True
     starts = rng.integers(n_dates, size=(n_replicates, n_dates))
     position = np.arange(n_dates)
-    block_start = np.maximum.accumulate(np.where(fresh, position, 0), axis=1)
+    block_start = np.maximum.accumulate(np.where(fresh, position, 0), axis=1)  # one starts at 0
     first = np.take_along_axis(starts, block_start, axis=1)
     return (first + position - block_start) % n_dates
 
@@ -283,5 +282,6 @@ def _adjust_tails(
         shifted = bias + ndtri(tails)
         stretch = 1.0 - acceleration * shifted
         adjusted = ndtr(bias + shifted / stretch)
-    is_usable = np.isfinite([bias, acceleration]).all() and (stretch > 0.0).all()
+    # Not so where the acceleration is missing; where it is too large, shares would change sides.
+    is_usable = np.isfinite(bias) and (stretch > 0.0).all()
     return np.asarray(adjusted) if is_usable else None

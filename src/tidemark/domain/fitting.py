@@ -98,19 +98,22 @@ def walk_forward(
     features: pd.DataFrame,
     target: pd.Series,
     refits: Sequence[tuple[np.ndarray, np.ndarray]],
+    n_fitted: int,
 ) -> tuple[Pipeline, np.ndarray]:
     """Forecast block after block, each by a model fitted on what was known before it.
 
     Parameters
     ----------
     first : Pipeline
-        Fitted on the rows of the first refit; its hyperparameters are those of all later ones.
+        Fitted on the first ``n_fitted`` rows; its hyperparameters are those of all later fits.
     features : DataFrame of float64, shape (rows, features)
         No missing values.
     target : Series of float64
         One label for each row.
     refits : sequence of (train, test)
         Positions of rows; the tests of two refits share none.
+    n_fitted : int
+        Where the first refit learns from as many rows, ``first`` is its model.
 
     Returns
     -------
@@ -132,7 +135,7 @@ def walk_forward(
     forecasts = np.full(len(features), np.nan)
     fitted = first
     for number, (train, test) in enumerate(refits):
-        if number:
+        if number or len(train) != n_fitted:
             fitted = clone(first).fit(features.iloc[train], target.iloc[train])
             check_convergence(fitted)
         forecasts[test] = fitted.predict(features.iloc[test])

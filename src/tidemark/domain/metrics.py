@@ -125,8 +125,8 @@ def metrics_from_sums(sums: np.ndarray) -> dict[str, np.ndarray]:
     of = dict(zip(SUMS, by_name, strict=True))
     mse = _divide(of["sq_error"], of["n"])
     deviations = of["sq_y"] - _divide(of["y"] ** 2, of["n"])
-    # Below these shares of the squares, deviations are rounding errors: the targets are constant.
-    is_varied = deviations > 1e-12 * of["sq_y"] + 1e-24 * of["sq_zero"]
+    # Below this share of the squares, deviations are rounding errors: the targets are constant.
+    is_varied = deviations > 1e-12 * of["sq_y"]
     return {
         "mae": _divide(of["abs_error"], of["n"]),
         "mse": mse,

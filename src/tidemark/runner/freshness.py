@@ -19,7 +19,7 @@ from tidemark.datasets.catalog import is_parameter
 from tidemark.errors import brief, describe_examples
 
 # Incidents after which the next run tries again.
-_PASSING = ("degraded", "missing", "failed_cell")
+_PASSING = ("degraded", "missing", "failed_cell", "leak")
 
 
 class State(StrEnum):
@@ -233,7 +233,7 @@ def _passing(found: Found) -> Iterator[tuple[State, str]]:
     record = found.record
     for one in record.incidents if record is not None and record.status == FINISHED else ():
         if one["kind"] in _PASSING:
-            state = State.FAILED if one["kind"] == "failed_cell" else State.STALE
+            state = State.FAILED if one["kind"] in ("failed_cell", "leak") else State.STALE
             yield state, f"{one['kind'].replace('_', ' ')} last time: {one['message']}"
 
 

@@ -200,16 +200,13 @@ def _refuse_memory(pipeline: Pipeline, plan: Plan) -> None:
 
 
 def _raise_failures(schedule: Schedule) -> None:
-    failed_cells = [
-        str(incident["message"])
-        for result in schedule.results
-        for incident in result.incidents
-        if incident["kind"] == "failed_cell"
-    ]
-    if not schedule.failed and not failed_cells:
+    failed_cells = _list_incidents(schedule, "failed_cell")
+    leaks = _list_incidents(schedule, "leak")
+    if not schedule.failed and not failed_cells and not leaks:
         return
     lines = [f"Failed: {name}: {one.error}" for name, one in schedule.failed.items()]
     lines += [f"Failed cell: {message}" for message in failed_cells]
+    lines += [f"Leak: {message}" for message in leaks]
     if schedule.blocked:
         lines.append(
             f"Blocked, because they need what failed: {describe_examples(sorted(schedule.blocked))}"
@@ -217,5 +214,14 @@ def _raise_failures(schedule: Schedule) -> None:
     log = logs.pipeline_log()
     if log is not None and schedule.failed:
         lines.append(f"The tracebacks are in {log}.")
-    refused = any(one.exit_status == EXIT_REFUSED for one in schedule.failed.values())
+    refused = leaks or any(one.exit_status == EXIT_REFUSED for one in schedule.failed.values())
     raise RunError("\n".join(lines), EXIT_REFUSED if refused else EXIT_ERROR)
+
+
+def _list_incidents(schedule: Schedule, kind: str) -> list[str]:
+    return [
+        f"{result.node}: {incident['message']}" if kind == "leak" else str(incident["message"])
+        for result in schedule.results
+        for incident in result.incidents
+        if incident["kind"] == kind
+    ]

@@ -116,7 +116,7 @@ def _compare(name: str, before: Path, after: Path) -> CellPair:
 
     from tidemark.domain.comparison import MIN_DATES, diebold_mariano
 
-    columns = ["date", "n", "sq_error"]
+    columns = ["date", "n", "sq_error", "sq_zero"]
     both = pd.read_parquet(before, columns=columns).merge(
         pd.read_parquet(after, columns=columns), on="date", suffixes=("_first", "_second")
     )
@@ -124,6 +124,8 @@ def _compare(name: str, before: Path, after: Path) -> CellPair:
         return CellPair(name, n_dates=len(both), note=f"{len(both)} dates in common are too few")
     if (both["n_first"] != both["n_second"]).any():
         return CellPair(name, n_dates=len(both), note="scored on other rows of the same dates")
+    if not np.allclose(both["sq_zero_first"], both["sq_zero_second"], rtol=1e-9, atol=0.0):
+        return CellPair(name, n_dates=len(both), note="scored on other targets")
     losses = [(both[f"sq_error_{one}"] / both["n_first"]) for one in ("first", "second")]
     tested = diebold_mariano(losses[1].to_numpy(), losses[0].to_numpy())
     rows = both["n_first"].sum()

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from tidemark.domain.bootstrap import optimal_block_length
+from tidemark.domain.comparison import MIN_DATES
 from tidemark.domain.splits import split_by_date
 from tidemark.errors import DataError, describe_examples
 from tidemark.pipelines.params import EvaluationParams, SplitParams
@@ -43,7 +44,8 @@ def publish(
     Raises
     ------
     DataError
-        If a baseline has no forecast for a row that will be scored.
+        If a baseline has no forecast for a row that will be scored, or the test has too few
+        dates to be resampled and tested.
     """
     keys = [str(name) for name in targets if name not in ("target", "eligible")]
     rows = targets.loc[targets["eligible"], [*keys, "target"]]
@@ -69,19 +71,31 @@ def publish(
         len(split.refits),
         resampling["block_length"],
     )
-    return {**split.to_dict(), "keys": keys}, scoring, resampling
+    about = {"keys": keys, "window_sessions": split_params.window_sessions}
+    return {**split.to_dict(), **about}, scoring, resampling
 
 
 def _plan_resampling(scoring: pd.DataFrame, params: EvaluationParams) -> dict[str, Any]:
     squares = (scoring["y_true"] ** 2).groupby(scoring["date"], sort=True).mean().to_numpy()
+    if len(squares) < MIN_DATES:
+        raise DataError(
+            f"The test has {len(squares)} dates; tests of forecasts need at least {MIN_DATES}. "
+            f"Give more data, or raise split.test_share."
+        )
     is_chosen = params.block_length_days != "auto"
+    block_length = (
+        float(params.block_length_days)
+        if is_chosen
+        else optimal_block_length(squares, params.bootstrap)
+    )
+    if block_length >= len(squares):
+        raise DataError(
+            f"evaluation.block_length_days is {block_length:g}; it must be less than the "
+            f"{len(squares)} dates of the test."
+        )
     return {
         "method": params.bootstrap,
-        "block_length": (
-            float(params.block_length_days)
-            if is_chosen
-            else optimal_block_length(squares, params.bootstrap)
-        ),
+        "block_length": block_length,
         "block_length_rule": "given" if is_chosen else "Politis and White (2004)",
         "n_dates": len(squares),
         "n_replicates": params.n_replicates,

@@ -76,7 +76,7 @@ def train(
     refits = tuple(Fold(**fold) for fold in dates["refits"])
     rows = pd.concat([train, test], ignore_index=True)
     blocks = list(fold_positions(rows["date"], refits))
-    first_rows = rows.iloc[blocks[0][0]].reset_index(drop=True)
+    first_rows = rows[rows["date"] <= dates["train_end"]]
 
     def fit(candidate: Candidate) -> tuple[FittedModel, Estimator, Any]:
         name = candidate.model.estimator
@@ -88,7 +88,9 @@ def train(
             first_rows["target"],
             list(fold_positions(first_rows["date"], folds)),
         )
-        return first, *walk_forward(first.estimator, rows[names], rows["target"], blocks)
+        return first, *walk_forward(
+            first.estimator, rows[names], rows["target"], blocks, len(first_rows)
+        )
 
     fitted, trials = fit_first_that_converges(list_candidates(model_params, params), fit)
     status, note = judge_trials(trials)

@@ -19,8 +19,9 @@ from tidemark.domain.figures import CELL_FIGURES
 from tidemark.domain.plotting import Quantity
 from tidemark.errors import LeakageFound
 from tidemark.pipelines.drawing import MISSING, draw_twice
+from tidemark.pipelines.reporting.findings import say_p, show_p
 from tidemark.pipelines.reporting.params import ReportParams
-from tidemark.pipelines.reporting.tables import done_cells
+from tidemark.pipelines.reporting.tables import RANK_BY, done_cells
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -59,7 +60,7 @@ def draw(
     best, baseline = verdict["best_model"], verdict["best_baseline"]
     quantity = Quantity(**params.quantity.model_dump())
     # The best cell of each model: scenarios that differ little would hide each other.
-    ranked = done_cells(cells).sort_values(params.rank_by).drop_duplicates("model")
+    ranked = done_cells(cells).sort_values(RANK_BY).drop_duplicates("model")
     lines = list(dict.fromkeys([*filter(None, [best, baseline]), *ranked["cell"]]))[:_MAX_LINES]
     pictures: dict[str, Callable[[], Any]] = {
         "comparison": partial(draw_forest, cells, "r2_oos_zero", baseline, quantity),
@@ -170,31 +171,38 @@ def write_page(findings: dict[str, Any], templates: Templates, *pictures: Any) -
 
 
 def certify(findings: dict[str, Any], page: str) -> dict[str, Any]:
-    """Let the study's results pass, or refuse them; the reports have been written by then.
+    """State what a later step may rely on, once the reports are written.
 
     Returns
     -------
     dict
-        What a later step may rely on: the verdicts and what made them; ready for JSON.
-
-    Raises
-    ------
-    LeakageFound
-        If the audit of any scenario has failed.
+        ``passed``, whether no audit has failed; the verdicts and what made them; ready for JSON.
     """
-    if findings["leaks"]:
-        reasons = "\n".join(f"  - {leak}" for leak in findings["leaks"])
-        raise LeakageFound(
-            f"The leakage audit of study '{findings['study']}' failed:\n{reasons}\n"
-            f"The reports are written and say so. Take these features out, or date them right."
-        )
     return {
         "study": findings["study"],
         "as_of": findings["as_of"],
+        "passed": not findings["leaks"],
+        "leaks": findings["leaks"],
         "verdicts": findings["verdicts"],
         "suspicions": findings["suspicions"],
         **findings["made_by"],
     }
+
+
+def gate(certificate: dict[str, Any]) -> None:
+    """End the run where the certificate says that an audit has failed.
+
+    Raises
+    ------
+    LeakageFound
+        With every finding.
+    """
+    if not certificate["passed"]:
+        reasons = "\n".join(f"  - {leak}" for leak in certificate["leaks"])
+        raise LeakageFound(
+            f"The leakage audit of study '{certificate['study']}' failed:\n{reasons}\n"
+            f"The reports are written and say so. Take these features out, or date them right."
+        )
 
 
 def _shown(figures: tuple[bytes, ...]) -> list[str]:
@@ -213,7 +221,13 @@ def _prepare(templates: Templates) -> Environment:
         keep_trailing_newline=True,
         autoescape=select_autoescape(["html"], default=False),
     )
-    environment.filters |= {"share": _share, "number": _number, "with_interval": _with_interval}
+    environment.filters |= {
+        "share": _share,
+        "number": _number,
+        "p_value": show_p,
+        "p_words": lambda p: f"p {say_p(p)}",
+        "with_interval": _with_interval,
+    }
     return environment
 
 

@@ -10,9 +10,9 @@ import pandas as pd
 from tidemark.domain.metrics import METRICS
 from tidemark.pipelines.params import EvaluationParams
 from tidemark.pipelines.reporting.params import ReportParams
-from tidemark.pipelines.reporting.tables import DATA_PREFIX, NONE, NOT_AUDITED
+from tidemark.pipelines.reporting.tables import AUDIT_PASSED, DATA_PREFIX, NONE, RANK_BY
 
-_SOUND = ("passed", NOT_AUDITED)
+FEW_BLOCKS = 50
 
 
 def summarise(  # noqa: PLR0913, PLR0917 - reports quote all that was done
@@ -39,18 +39,16 @@ def summarise(  # noqa: PLR0913, PLR0917 - reports quote all that was done
     done = [row for row in rows if row["status"] != "failed"]
     models = [row for row in done if not row["is_baseline"]]
     leaks = sorted(
-        {f"{row['scenario']}: {row['audit']}" for row in rows if row["audit"] not in _SOUND}
+        {f"{row['scenario']}: {row['audit']}" for row in rows if row["audit"] != AUDIT_PASSED}
     )
-    best = _best_by_scenario(models, params.rank_by)
+    best = _best_by_scenario(models)
     return {
         "study": validation_report["study"],
         "as_of": validation_report["as_of"],
         "params": params.model_dump(),
-        "answers": [
-            _answer(group, verdict, done, leaks, evaluation) for group, verdict in verdicts.items()
-        ],
+        "answers": [_answer(group, verdict, done, leaks) for group, verdict in verdicts.items()],
         "has_failed_wholly": not done,
-        "suspicions": _list_suspicions(rows, leaks, validation_report, evaluation),
+        "suspicions": _list_suspicions(rows, leaks, validation_report, resampling, evaluation),
         "leaks": leaks,
         "rows": rows,
         "best": best,
@@ -84,39 +82,63 @@ def summarise(  # noqa: PLR0913, PLR0917 - reports quote all that was done
 
 
 def _answer(
-    group: str,
-    verdict: dict[str, Any],
-    done: list[dict[str, Any]],
-    leaks: list[str],
-    evaluation: EvaluationParams,
+    group: str, verdict: dict[str, Any], done: list[dict[str, Any]], leaks: list[str]
 ) -> dict[str, Any]:
     cells = {row["cell"]: row for row in done}
     best, baseline = cells.get(verdict["best_model"]), cells.get(verdict["best_baseline"])
-    answer = {"group": group, "best": best, "baseline": baseline, "p_value": verdict["p_value"]}
+    counted = _count_tries(verdict)
+    about = {
+        "group": group,
+        "best": best,
+        "baseline": baseline,
+        "p_value": verdict["p_value"],
+        "counted": counted,
+    }
     if best is None:
-        return {**answer, "word": "None", "text": "No model of this group could be fitted."}
-    counted = f"counting all {verdict['n_models']} models that were tried"
+        text = "No model of this group could be fitted."
+        return {**about, "word": "None", "text": text}
     if leaks:
-        text = "The features know the future, so none of these numbers means anything."
-        return {**answer, "word": "Void", "text": text}
+        text = "The leakage audit failed, so none of these numbers can be relied on."
+        return {**about, "word": "Void", "text": text}
     if baseline is None:
         text = f"There is no baseline to compare {best['cell']} with."
-        return {**answer, "word": "Open", "text": text}
-    p_value = verdict["p_value"]
-    test = f"Hansen's test of superior predictive ability, {counted}: p = {p_value:.3f}"
+        return {**about, "word": "Open", "text": text}
+    test = f"Hansen's test of superior predictive ability, {counted}: p {say_p(verdict['p_value'])}"
     r2 = _interval(best, "r2_oos_zero")
     if verdict["beats_baseline"]:
         text = (
             f"{best['cell']} forecasts better than the best baseline, {baseline['cell']} ({test}). "
             f"Its out-of-sample R2 against a forecast of zero is {r2}."
         )
-        return {**answer, "word": "Yes", "text": text}
+        return {**about, "word": "Yes", "text": text}
     text = (
-        f"What the models forecast cannot be told from the best baseline, {baseline['cell']} "
+        f"No model was shown to forecast better than the best baseline, {baseline['cell']} "
         f"({test}). The smallest error of a model is that of {best['cell']}; its out-of-sample R2 "
         f"against a forecast of zero is {r2}."
     )
-    return {**answer, "word": "No", "text": text}
+    if not best["in_confidence_set"]:
+        text += " It is outside the model confidence set: others forecast better."
+    return {**about, "word": "No", "text": text}
+
+
+def _count_tries(verdict: dict[str, Any]) -> str:
+    tried, tested = verdict["n_tried"], verdict["n_models"]
+    models = "model" if tried == 1 else "models"
+    if tried == tested:
+        return f"counting all {tried} {models} that were tried" if tried > 1 else "of one model"
+    return f"counting {tested} of the {tried} {models} that were tried; the others failed"
+
+
+def show_p(value: float | None) -> str:
+    """Show a p value; resampling cannot tell very small ones from zero."""
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+
+
+def say_p(value: float) -> str:
+    """Say a p value after the word p."""
+    return f"= {value:.3f}" if value >= 0.001 else "< 0.001"
 
 
 def _interval(row: dict[str, Any], metric: str) -> str:
@@ -133,6 +155,7 @@ def _list_suspicions(
     rows: list[dict[str, Any]],
     leaks: list[str],
     validation: dict[str, Any],
+    resampling: dict[str, Any],
     evaluation: EvaluationParams,
 ) -> list[str]:
     """List everything that a careful reader would want to know before believing a number."""
@@ -152,6 +175,12 @@ def _list_suspicions(
         for row in rows
         if row["missing"] and row["status"] != "failed"
     ]
+    n_blocks = resampling["n_dates"] / resampling["block_length"]
+    if n_blocks < FEW_BLOCKS:
+        said.append(
+            f"The test holds about {n_blocks:.0f} blocks of dates. With so few, intervals and the "
+            f"confidence set are narrower than they should be."
+        )
     for name, checked in validation["tables"].items():
         said += [f"{name}: {one['message']}" for one in checked["findings"]]
     return said
@@ -175,9 +204,9 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _best_by_scenario(models: list[dict[str, Any]], metric: str) -> list[dict[str, Any]]:
+def _best_by_scenario(models: list[dict[str, Any]]) -> list[dict[str, Any]]:
     best: dict[str, dict[str, Any]] = {}
-    for row in sorted(models, key=lambda row: row[metric]):
+    for row in sorted(models, key=lambda row: row[RANK_BY]):
         best.setdefault(row["scenario"], row)
     return list(best.values())
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from tidemark.config import Strict
 from tidemark.pipelines.params import QuantityParams
 
@@ -16,4 +14,3 @@ class ReportParams(Strict):
     unit: str
     quantity: QuantityParams
     sample_note: str
-    rank_by: Literal["mae", "mse", "rmse"]

@@ -19,12 +19,16 @@ def create_pipeline(study: Study) -> Pipeline:
 def _create_board(study: Study, scenario: str) -> Pipeline:
     """Gather the cells of one scenario, so that the report need not know them."""
     config = study.scenarios[scenario]
+    data_audit = f"{study.name}_data.audit"
     outcomes = [f"{model}.outcome" for model in config.models]
     return Pipeline(
         [
             Node(
                 tables.tabulate_baselines if config.is_baseline else tables.tabulate,
-                [*([] if config.is_baseline else ["preprocess_report", "audit"]), *outcomes],
+                [
+                    *([data_audit] if config.is_baseline else ["preprocess_report", "audit"]),
+                    *outcomes,
+                ],
                 "scoreboard",
                 name="tabulate",
             ),
@@ -45,6 +49,7 @@ def _create_board(study: Study, scenario: str) -> Pipeline:
             ),
         ],
         namespace=scenario,
+        inputs={data_audit: data_audit} if config.is_baseline else None,
     )
 
 
@@ -64,7 +69,7 @@ def _create_report(study: Study) -> Pipeline:
         [
             Node(
                 tables.compare,
-                ["params:evaluation", "params:report", "resampling", *boards, *dailies],
+                ["params:evaluation", "resampling", *boards, *dailies],
                 ["scenario_table", "comparisons", "verdicts", "daily"],
                 name="compare",
             ),
@@ -100,6 +105,7 @@ def _create_report(study: Study) -> Pipeline:
                 name="write_page",
             ),
             Node(documents.certify, ["findings", "report_page"], "certificate", name="certify"),
+            Node(documents.gate, ["certificate"], None, name="gate"),
         ],
         namespace=f"{study.name}_report",
         inputs={**{name: name for name in [*boards, *dailies, *albums]}, **shared},

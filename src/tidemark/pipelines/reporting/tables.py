@@ -22,11 +22,11 @@ from tidemark.domain.comparison import (
 from tidemark.domain.metrics import METRICS, T_STATISTICS
 from tidemark.errors import ModelError
 from tidemark.pipelines.params import EvaluationParams
-from tidemark.pipelines.reporting.params import ReportParams
 
 DATA_PREFIX = "data_"
 NONE = "-"  # not an empty text, which a CSV file gives back as NaN
-NOT_AUDITED = "nothing to audit"
+AUDIT_PASSED = "passed"
+RANK_BY = "rmse"  # as every test ranks: by squared errors
 
 
 def tabulate(
@@ -52,14 +52,20 @@ def tabulate(
         model, and the names of figures that are missing. Of a failed cell all numbers of errors
         are NaN.
     """
-    verdict = "passed" if audit["passed"] else "; ".join(audit["findings"])
+    verdict = AUDIT_PASSED if audit["passed"] else "; ".join(audit["findings"])
     done = {f"{DATA_PREFIX}{key}": value for key, value in treatment.items()}
     return pd.DataFrame([{**_row(outcome), "audit": verdict, **done} for outcome in outcomes])
 
 
-def tabulate_baselines(*outcomes: dict[str, Any]) -> pd.DataFrame:
-    """Lay the outcomes of the baselines side by side, as `tabulate` does."""
-    return pd.DataFrame([{**_row(outcome), "audit": NOT_AUDITED} for outcome in outcomes])
+def tabulate_baselines(audit: dict[str, Any], *outcomes: dict[str, Any]) -> pd.DataFrame:
+    """Lay the outcomes of the baselines side by side, as `tabulate` does.
+
+    Parameters
+    ----------
+    audit : dict
+        The verdict of the audit of the study's data: baselines are a part of it.
+    """
+    return tabulate({}, audit, *outcomes)
 
 
 def gather(*dailies: pd.DataFrame) -> pd.DataFrame:
@@ -69,7 +75,6 @@ def gather(*dailies: pd.DataFrame) -> pd.DataFrame:
 
 def compare(
     params: EvaluationParams,
-    report_params: ReportParams,
     resampling: dict[str, Any],
     *parts: pd.DataFrame,
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any], pd.DataFrame]:
@@ -87,8 +92,9 @@ def compare(
         ``confidence_p``, ``dm_p`` and ``cw_p`` (against the best baseline of the group, NaN where
         there is no such test) and ``alarm``.
     comparisons : DataFrame
-        One row for each test: ``group, cell, against, test`` and its figures. Differences are
-        positive where the first cell is better.
+        One row for each test: ``group, cell, against, test`` and its figures. Differences of
+        Diebold-Mariano are positive where the first cell is better; those of Clark-West are
+        adjusted for what a larger model pays for its estimates.
     verdicts : dict
         For each group the best baseline and model, the tests of the whole grid, the confidence
         set and the alarms; ready for JSON.
@@ -110,15 +116,20 @@ def compare(
     tests: list[dict[str, Any]] = []
     verdicts: dict[str, Any] = {}
     members: list[pd.DataFrame] = []
-    for group, cells in done_cells(table).groupby("group", sort=True):
+    for group, everyone in table.groupby("group", sort=True):
+        n_tried = int((~everyone["is_baseline"]).sum())
+        cells = done_cells(everyone)
+        if cells.empty:
+            verdicts[str(group)] = {**_no_verdict(params), "n_tried": n_tried}
+            continue
         one = _Group(str(group), cells, daily, params, resampling)
         tests += one.test_pairs()
-        verdicts[str(group)] = one.judge()
+        verdicts[str(group)] = {**one.judge(), "n_tried": n_tried}
         members.append(one.confidence)
     columns = ["group", "cell", "against", "test", *ForecastTest.__dataclass_fields__]
     comparisons = pd.DataFrame(tests, columns=columns)
     table = _join_tests(table, comparisons, verdicts, members)
-    order = ["group", report_params.rank_by, "scenario", "model"]
+    order = ["group", RANK_BY, "scenario", "model"]
     return table.sort_values(order, ignore_index=True), comparisons, verdicts, daily
 
 
@@ -220,6 +231,22 @@ class _Group:
 
     def _say(self, cell: str, against: str, test: str, found: ForecastTest) -> dict[str, Any]:
         return {"group": self._name, "cell": cell, "against": against, "test": test, **vars(found)}
+
+
+def _no_verdict(params: EvaluationParams) -> dict[str, Any]:
+    """Say of a group in which every cell has failed that there is nothing to say."""
+    return {
+        "n_cells": 0,
+        "n_models": 0,
+        "best_baseline": None,
+        "best_model": None,
+        "superior_predictive_ability": {},
+        "p_value": None,
+        "beats_baseline": False,
+        "confidence_set": [],
+        "confidence_set_size": params.confidence_set_size,
+        "alarms": [],
+    }
 
 
 def _by_date(daily: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -6,8 +6,11 @@ import logging
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from tidemark import incidents
+from tidemark.domain.audit import describe_leaks, find_leaks, list_cuts
 from tidemark.domain.baselines import forecast_returns
 from tidemark.domain.fingerprint import hash_frames
 from tidemark.domain.inspection import PRICES, SERIES, Inspection, inspect_table
@@ -20,6 +23,7 @@ from tidemark.pipelines.data_engineering.returns.params import (
     LabelParams,
     ValidationParams,
 )
+from tidemark.pipelines.params import AuditParams
 
 logger = logging.getLogger(__name__)
 
@@ -134,6 +138,38 @@ def forecast(prices: pd.DataFrame, params: BaselineParams) -> pd.DataFrame:
     levels = price_levels(prices)
     returns = simple_returns(levels)
     return forecast_returns(returns, live_cells(levels), params.trailing_mean_days)
+
+
+def audit(
+    prices: pd.DataFrame,
+    exogenous: pd.DataFrame,
+    dates: dict[str, Any],
+    label_params: LabelParams,
+    baseline_params: BaselineParams,
+    params: AuditParams,
+) -> dict[str, Any]:
+    """Look for the future in the baselines, and for labels that look further than they say.
+
+    Returns
+    -------
+    dict
+        ``passed``, and one sentence for each finding; ready for JSON.
+    """
+
+    def build_labels(prices: pd.DataFrame, exogenous: pd.DataFrame) -> pd.DataFrame:
+        return label(prices, exogenous, label_params).drop(columns="eligible")
+
+    def build_baselines(prices: pd.DataFrame, _: pd.DataFrame) -> pd.DataFrame:
+        return forecast(prices, baseline_params)
+
+    cuts = list_cuts(np.unique(prices["date"].to_numpy()), dates["train_end"], params.n_cuts)
+    tables = (prices, exogenous, dates["keys"], cuts, params.exogenous_delay_days, params.seed)
+    findings = describe_leaks(find_leaks(build_baselines, *tables), "baseline")
+    horizon = dates["horizon_days"]
+    findings += describe_leaks(find_leaks(build_labels, *tables, horizon), "label")
+    if findings:
+        incidents.report("leak", "; ".join(findings))
+    return {"passed": not findings, "findings": findings}
 
 
 def _report_table(found: Inspection, rows: int) -> dict[str, Any]:

@@ -71,6 +71,9 @@ class LabelParams(Strict):
     warm_up_days: Annotated[int, Field(ge=1)]
 
 
+BASELINES = ("zero", "trailing_mean", "last_value")
+
+
 class BaselineParams(Strict):
     """How the forecasts are made that every model must beat."""
 

@@ -55,6 +55,19 @@ def create_pipeline(study: Study) -> Pipeline:
                 ["split", "scoring", "resampling"],
                 name="publish",
             ),
+            Node(
+                nodes.audit,
+                [
+                    "prices",
+                    "exogenous",
+                    "split",
+                    "params:labels",
+                    "params:baselines",
+                    "params:audit",
+                ],
+                "audit",
+                name="audit",
+            ),
         ],
         namespace="returns_data",
         parameters={
@@ -63,6 +76,7 @@ def create_pipeline(study: Study) -> Pipeline:
             "params:labels": "params:returns.labels",
             "params:baselines": "params:returns.baselines",
             "params:split": "params:returns.split",
+            "params:audit": "params:returns.audit",
             "params:evaluation": "params:evaluation",
         },
     )

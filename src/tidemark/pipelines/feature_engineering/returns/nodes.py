@@ -9,7 +9,13 @@ import numpy as np
 import pandas as pd
 
 from tidemark import incidents
-from tidemark.domain.audit import find_late_labels, find_leaks, list_cuts
+from tidemark.domain.audit import (
+    describe_leaks,
+    find_late_labels,
+    find_leaks,
+    list_cuts,
+    list_differences,
+)
 from tidemark.domain.features import build_features, feature_columns
 from tidemark.domain.panel import pivot_long
 from tidemark.domain.splits import Fold
@@ -67,6 +73,8 @@ def split(
 def audit(
     prices: pd.DataFrame,
     exogenous: pd.DataFrame,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
     dates: dict[str, Any],
     preprocess_params: PreprocessParams,
     feature_params: FeatureParams,
@@ -75,7 +83,8 @@ def audit(
     """Look for the future in the features, and for late labels in the training periods.
 
     The features are built again as training and serving build them, from prices that end on a
-    day, and from prices that are altered after it.
+    day, and from prices that are altered after it; and those that models read are compared with
+    what building gives.
 
     Returns
     -------
@@ -91,15 +100,12 @@ def audit(
     cuts = list_cuts(sessions, dates["train_end"], params.n_cuts)
     delay = params.exogenous_delay_days
     leaks = find_leaks(build, prices, exogenous, dates["keys"], cuts, delay, params.seed)
+    read = pd.concat([train, test], ignore_index=True).drop(columns="target")
+    foreign = list_differences(read, build(prices, exogenous), dates["keys"])
     folds = [Fold(**one) for one in [*dates["folds"], *dates["refits"]]]
     late = find_late_labels(sessions, folds, dates["horizon_days"])
-    names = sorted({leak.feature for leak in leaks})
-    findings = [
-        f"feature {name} changes with the future "
-        f"({sum(leak.rows for leak in leaks if leak.feature == name)} values up to "
-        f"{describe_examples(sorted({leak.cut for leak in leaks if leak.feature == name}), 2)})"
-        for name in names
-    ]
+    findings = describe_leaks(leaks, "feature")
+    findings += [f"feature {name} is not what building it gives" for name in foreign]
     findings += [
         f"labels of the training that ends {fold.train_end} are known on {known}, and are judged "
         f"from {fold.valid_start}"
@@ -110,7 +116,7 @@ def audit(
     return {
         "passed": not findings,
         "findings": findings,
-        "features": names,
+        "features": sorted({leak.feature for leak in leaks} | set(foreign)),
         "cuts": [f"{cut:%Y-%m-%d}" for cut in cuts],
         "training_periods": len(folds),
     }

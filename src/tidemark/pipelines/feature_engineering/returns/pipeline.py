@@ -31,6 +31,8 @@ def create_pipeline(study: Study) -> Pipeline:
                         [
                             "prices",
                             "exogenous",
+                            "train",
+                            "test",
                             "split",
                             "params:preprocess",
                             "params:features",
