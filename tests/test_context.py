@@ -60,6 +60,12 @@ def _scenario(**changes: Any) -> Files:
     return {"scenarios": {"returns": {"mine": {**scenario, **changes}}}}
 
 
+def _baseline(model: str) -> Files:
+    scenario = {"group": "next_day", "models": [model]}
+    own = {model: {"estimator": "baseline"}}
+    return {"scenarios": {"returns": {"mine": scenario}}, "models": {"returns": own}}
+
+
 @pytest.mark.parametrize(
     ("params", "wrong", "near"),
     [
@@ -107,6 +113,8 @@ def test_context_runtime_parameters_reach_nodes_and_catalog(load: Load, tmp_path
         ("scenarios", _scenario(models=["rigde"]), "rigde"),
         ("scenarios", _scenario(preprocess={"imput": "mean"}), "imput"),
         ("scenarios", _scenario(models=["zero"]), "zero is a baseline"),
+        ("scenarios", _scenario(group="next day"), "group"),
+        ("scenarios", _baseline("mean"), "Unknown baseline .*'mean'"),
         ("parameters", {"returns": {"audit": {"n_cut": 3}}}, "returns.audit.n_cut"),
         ("parameters", {"returns": {"baselines": {"mean": 3}}}, "returns.baselines.mean"),
         ("scenarios", {"scenarios": {"retuns": _scenario()["scenarios"]["returns"]}}, "retuns"),
@@ -142,6 +150,7 @@ def test_context_misspelt_key_in_yaml_is_refused_by_name(
         {"returns": {"labels": {"warm_up_days": 28}}},
         {"returns": {"baselines": {"trailing_mean_days": 1}}},
         {"returns": {"split": {"refit_sessions": 0}}},
+        {"returns": {"split": {"horizon_days": 2}}},
         {"returns": {"audit": {"n_cuts": 0}}},
         {"returns": {"features": {"lags": [-1]}}},
         {"returns": {"features": {"lags": [], "windows": [], "exogenous_lags": []}}},

@@ -22,7 +22,7 @@ BASELINE, BASELINES = "returns_baseline", ("zero", "trailing_mean", "last_value"
 TABLES = ("tabulate", "gather", "assemble_album")
 DATA = {
     f"returns_data.{step}"
-    for step in ("fetch", "validate", "accept", "label", "forecast", "publish")
+    for step in ("fetch", "validate", "accept", "label", "forecast", "publish", "audit")
 }
 
 pytestmark = pytest.mark.filterwarnings(

@@ -1,7 +1,7 @@
 """The returns study as a plain script: the same mathematics, no Kedro, no MLflow, no checkpoints.
 
 ``python plain_returns.py PRICES EXOGENOUS FOLDER`` writes what the study writes: treated
-returns, features, train and test as Parquet, models, scores and figures.
+returns, features, train and test as Parquet, audits, models, scores, figures and reports.
 """
 
 from __future__ import annotations
@@ -10,26 +10,34 @@ import json
 import pickle
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
 
-from tidemark.config import Cell
-from tidemark.domain.figures import CELL_FIGURES
+from tidemark.config import BASELINE, Cell
+from tidemark.pipelines.data_engineering.publishing import publish
 from tidemark.pipelines.data_engineering.returns import nodes as data
 from tidemark.pipelines.data_engineering.returns import treatment
 from tidemark.pipelines.data_engineering.returns.params import (
+    BaselineParams,
     LabelParams,
     PreprocessParams,
     ValidationParams,
 )
 from tidemark.pipelines.feature_engineering.returns import nodes as features
-from tidemark.pipelines.feature_engineering.returns.params import FeatureParams, SplitParams
+from tidemark.pipelines.feature_engineering.returns.params import FeatureParams
 from tidemark.pipelines.modelling import nodes as modelling
-from tidemark.pipelines.modelling.params import EvaluationParams, ModelParams, TrainParams
+from tidemark.pipelines.modelling.params import ModelParams, TrainParams
+from tidemark.pipelines.params import AuditParams, EvaluationParams, SplitParams
+from tidemark.pipelines.reporting import documents, findings, tables
+from tidemark.pipelines.reporting.params import ReportParams
 
 PROJECT = Path(__file__).parents[2]
+TEMPLATES = PROJECT / "src/tidemark/pipelines/reporting/templates"
+UNKNOWN = {"params_hash": "-", "code_hash": "-"}  # nobody keeps the books here
 
 
 def main(prices_file: str, exogenous_file: str, folder: Path) -> None:
@@ -38,40 +46,127 @@ def main(prices_file: str, exogenous_file: str, folder: Path) -> None:
     shared = yaml.safe_load((conf / "parameters.yml").read_text())
     study = yaml.safe_load((conf / "parameters_returns.yml").read_text())["returns"]
     plan = yaml.safe_load((conf / "scenarios.yml").read_text())
+    evaluation = EvaluationParams.model_validate(shared["evaluation"])
+    training = TrainParams.model_validate(shared["modelling"])
+    params = ReportParams.model_validate(study["report"])
 
     validation = ValidationParams.model_validate(study["validation"])
     raw = pd.read_parquet(prices_file), pd.read_parquet(exogenous_file)
-    report, _, left, *candidates = data.validate(*raw, "2019-01-03", validation)
-    prices, exogenous = data.accept(report, left, *candidates)
+    report, profile, left, *candidates = data.validate(*raw, "2019-01-03", validation)
+    prices, exogenous, fingerprint = data.accept(report, left, *candidates)
     targets = data.label(prices, exogenous, LabelParams.model_validate(study["labels"]))
-    evaluation = EvaluationParams.model_validate(shared["evaluation"])
-    training = TrainParams.model_validate(shared["modelling"])
+    baselines = data.forecast(prices, BaselineParams.model_validate(study["baselines"]))
+    split = SplitParams.model_validate(study["split"])
+    published = publish(targets, baselines, split, evaluation)
+
+    boards, dailies, albums = [], [], []
     for scenario, about in plan["scenarios"]["returns"].items():
         place = folder / scenario
         place.mkdir(parents=True)
-        treated = PreprocessParams.model_validate(about["preprocess"])
-        processed, others, _ = treatment.preprocess(prices, exogenous, treated)
-        table = features.featurise(
-            processed, others, FeatureParams.model_validate(study["features"])
-        )
-        train, test, folds = features.split(
-            table, targets, SplitParams.model_validate(study["split"])
-        )
-        for name, frame in {"features": table, "train": train, "test": test}.items():
-            frame.to_parquet(place / f"{name}.parquet", index=False, compression="zstd")
+        parts, told = (), ()
+        if "preprocess" in about:
+            treated = PreprocessParams.model_validate(about["preprocess"])
+            made = prepare(place, treated, study, prices, exogenous, targets, published[0])
+            parts, told = made[:2], made[2:]
+        outcomes, sums, figures = [], [], []
         for model in about["models"]:
-            chosen = ModelParams.model_validate(plan["models"]["returns"][model])
             cell = Cell("returns", scenario, model)
-            fitted, scores = modelling.train(train, folds, chosen, training, cell)
-            predictions, metrics, bootstrap = modelling.evaluate(fitted, test, folds, evaluation)
-            for name, figure in zip(
-                CELL_FIGURES, modelling.plot(predictions, evaluation, cell), strict=True
-            ):
-                (place / model).mkdir(exist_ok=True)
-                (place / model / f"{name}.png").write_bytes(figure)
-            (place / model / "model.pkl").write_bytes(pickle.dumps(fitted))
-            predictions.to_parquet(place / model / "predictions.parquet", index=False)
-            (place / model / "scores.json").write_text(json.dumps([scores, metrics, bootstrap]))
+            chosen = ModelParams.model_validate(plan["models"]["returns"][model])
+            fitted = fit(parts, published, chosen, training, cell)
+            outcome, daily, pictures = judge(
+                place / model, fitted, published, params, about["group"], cell
+            )
+            outcomes.append(outcome)
+            sums.append(daily)
+            figures += pictures
+        boards.append((tables.tabulate if told else tables.tabulate_baselines)(*told, *outcomes))
+        dailies.append(tables.gather(*sums))
+        albums.append(documents.assemble_album(*outcomes, *figures))
+
+    dates, _, resampling = published
+    compared = tables.compare(evaluation, resampling, *boards, *dailies)
+    table, comparisons, verdicts, daily = compared
+    figures = documents.draw(table, daily, comparisons, verdicts, params)
+    facts = (table, verdicts, report, profile, dates, resampling, fingerprint, UNKNOWN)
+    write_reports(folder, findings.summarise(*facts, evaluation, params), figures, albums)
+
+
+def prepare(
+    place: Path,
+    treated: PreprocessParams,
+    study: dict[str, Any],
+    prices: pd.DataFrame,
+    exogenous: pd.DataFrame,
+    targets: pd.DataFrame,
+    dates: dict[str, Any],
+) -> tuple[Any, ...]:
+    """Treat returns, build features, cut them and audit them: train, test and two reports."""
+    look_backs = FeatureParams.model_validate(study["features"])
+    processed, others, report = treatment.preprocess(prices, exogenous, treated)
+    table = features.featurise(processed, others, look_backs)
+    train, test = features.split(table, targets, dates)
+    for name, frame in {"features": table, "train": train, "test": test}.items():
+        frame.to_parquet(place / f"{name}.parquet", index=False, compression="zstd")
+    cuts = AuditParams.model_validate(study["audit"])
+    audit = features.audit(prices, exogenous, train, test, dates, treated, look_backs, cuts)
+    return train, test, report, audit
+
+
+def fit(
+    parts: tuple[Any, ...],
+    published: tuple[Any, ...],
+    chosen: ModelParams,
+    training: TrainParams,
+    cell: Cell,
+) -> tuple[Any, dict[str, Any], pd.DataFrame]:
+    """Fit a model, or take a baseline: the model, its scores and its forecasts."""
+    dates, scoring, _ = published
+    if chosen.estimator == BASELINE:
+        forecasts, scores = modelling.take_baseline(scoring, dates, cell)
+        return None, scores, forecasts
+    return modelling.train(*parts, dates, chosen, training, cell)
+
+
+def judge(
+    place: Path,
+    fitted: tuple[Any, ...],
+    published: tuple[Any, ...],
+    params: ReportParams,
+    group: str,
+    cell: Cell,
+) -> tuple[dict[str, Any], pd.DataFrame, list[bytes]]:
+    """Judge a cell and write what it has made: its outcome, its sums by date, its figures."""
+    model, scores, forecasts = fitted
+    dates, scoring, resampling = published
+    predictions, daily, metrics, bootstrap = modelling.evaluate(
+        forecasts, scoring, dates, resampling, cell
+    )
+    pictures = modelling.plot(predictions, params.quantity, cell)
+    outcome = modelling.conclude(metrics, bootstrap, scores, predictions, group, cell, *pictures)
+    place.mkdir()
+    for number, picture in enumerate(pictures):
+        (place / f"{number}.png").write_bytes(picture)
+    (place / "model.pkl").write_bytes(pickle.dumps(model))
+    for name, frame in {"predictions": predictions, "daily": daily}.items():
+        frame.to_parquet(place / f"{name}.parquet", index=False)
+    (place / "scores.json").write_text(json.dumps([scores, bootstrap, outcome]))
+    return outcome, daily, pictures
+
+
+def write_reports(
+    folder: Path, said: dict[str, Any], figures: list[bytes], albums: list[str]
+) -> None:
+    """Write the reports in Markdown, the page of HTML, and the certificate."""
+    templates = {
+        path.name.removesuffix(".j2"): partial(path.read_text, "utf-8")
+        for path in TEMPLATES.glob("*.j2")
+    }
+    notes = (PROJECT / "docs/notes/returns.md").read_text()
+    for number, text in enumerate(documents.write_markdown(said, templates, notes, *figures)):
+        (folder / f"{number}.md").write_text(text)
+    page = documents.write_page(said, templates, *figures, *albums)
+    (folder / "report.html").write_text(page)
+    (folder / "certificate.json").write_text(json.dumps(documents.certify(said, page)))
 
 
 if __name__ == "__main__":

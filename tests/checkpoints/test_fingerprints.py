@@ -16,18 +16,8 @@ from tidemark.checkpoints.fingerprints import parameters_fingerprint, study_para
 
 SOURCE = Path(tidemark.__file__).parent
 
-# Says the hash of the copy that stands in the working folder, before and after a change to it.
-BEFORE_AND_AFTER = """
-import sys
-from pathlib import Path
-from tidemark.checkpoints.fingerprints import code_fingerprint
-
-print(code_fingerprint())
-with Path("tidemark", sys.argv[1]).open("a", encoding="utf-8") as changed:
-    changed.write(sys.argv[2])
-code_fingerprint.cache_clear()
-print(code_fingerprint())
-"""
+# Says the hash of the copy that stands in the working folder.
+SAY = "from tidemark.checkpoints.fingerprints import code_fingerprint as say; print(say())"
 
 TREE: dict[str, Any] = {
     "as_of": "2019-01-03",
@@ -56,11 +46,13 @@ def test_code_fingerprint_changes_with_the_code_that_makes_the_numbers(
     """A module of the mathematics or the pipelines counts, wherever it lies; all else does not."""
     copy = tmp_path / "tidemark"
     shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    words = [sys.executable, "-c", BEFORE_AND_AFTER, file, more]
-    said = subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    words = [sys.executable, "-c", SAY]
+    before = subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    with (copy / file).open("a", encoding="utf-8") as changed:
+        changed.write(more)
+    after = subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
 
-    before, after = said.split()
-    assert len(before) == len(after) == 16
+    assert len(before.strip()) == len(after.strip()) == 16
     assert (before != after) == is_other
 
 

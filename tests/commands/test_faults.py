@@ -1,7 +1,7 @@
 """What a disk, a person and a second run may do to a data root, and what the commands make of it.
 
-The study is cut down to two scenarios of two models and, but for the interrupted runs, does
-without MLflow: that way it takes seconds.
+The study is cut down to one baseline and two scenarios of two models and, but for the interrupted
+runs, does without MLflow: that way it takes seconds.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ import yaml
 
 PROJECT = Path(__file__).parents[2]
 SCENARIOS, MODELS = ("mean_impute", "median_impute"), ("linear", "ridge")
+BASELINE = "returns_baseline"
 CELL_NODES = ("train", "evaluate", "plot", "conclude")
-NODES = 4 + len(SCENARIOS) * (4 + len(MODELS) * len(CELL_NODES)) + 3
+TABLES = ("tabulate", "gather", "assemble_album")
 PATIENCE_SECONDS = 120
 
 pytestmark = pytest.mark.slow
@@ -40,7 +41,9 @@ class Place:
     data: Path
     prices: Path
     conf: Path
+    nodes: frozenset[str]
     tracking_uri: str
+    project: Path = PROJECT
     params: dict[str, Any] = field(default_factory=dict)
 
     def words(self, command: str, *words: str) -> list[str]:
@@ -56,10 +59,13 @@ class Place:
 
     def start_words(self, words: list[str], **options: Any) -> subprocess.Popen[str]:
         """Start a process in a session of its own."""
+        own = {"MLFLOW_TRACKING_URI": self.tracking_uri, "COLUMNS": "200"}
+        if self.project != PROJECT:
+            own["PYTHONPATH"] = str(self.project / "src")
         return subprocess.Popen(
             words,
-            cwd=PROJECT,
-            env={**os.environ, "MLFLOW_TRACKING_URI": self.tracking_uri, "COLUMNS": "200"},
+            cwd=self.project,
+            env={**os.environ, **own},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -123,44 +129,31 @@ def _wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def conf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def conf(make_conf: Callable[..., Any]) -> Any:
     """Copy the configuration: fewer cells, no MLflow, no waits before another try."""
-    folder = tmp_path_factory.mktemp("conf") / "conf"
-    shutil.copytree(PROJECT / "conf", folder)
-
-    def change(name: str, edit: Callable[[dict[str, Any]], Any]) -> None:
-        path = folder / f"base/{name}.yml"
-        tree = yaml.safe_load(path.read_text())
-        edit(tree)
-        path.write_text(yaml.safe_dump(tree))
-
-    def shrink(tree: dict[str, Any]) -> None:
-        scenarios, models = tree["scenarios"]["returns"], tree["models"]["returns"]
-        tree["scenarios"]["returns"] = {
-            name: {**scenarios[name], "models": list(MODELS)} for name in SCENARIOS
-        }
-        tree["models"]["returns"] = {name: models[name] for name in MODELS}
 
     def hurry(tree: dict[str, Any]) -> None:
         policies = [tree["retries"]["storage"], *tree["retries"]["jobs"].values()]
         for policy in policies:
             policy |= {"first_delay_seconds": 0, "jitter_seconds": 0}
 
-    change("scenarios", shrink)
-    change("retries", hurry)
-    change("mlflow", lambda tree: tree["mlflow"].update(enabled=False))
-    return folder
+    conf = make_conf(**{BASELINE: ["zero"], **dict.fromkeys(SCENARIOS, MODELS)})
+    conf.change("retries", hurry)
+    conf.change("mlflow", lambda tree: tree["mlflow"].update(enabled=False))
+    return conf
 
 
 @pytest.fixture(scope="module")
 def make_place(
-    tmp_path_factory: pytest.TempPathFactory, conf: Path, small_prices: Path
+    tmp_path_factory: pytest.TempPathFactory, conf: Any, small_prices: Path
 ) -> Callable[[], Place]:
     """Make empty places."""
+    nodes = frozenset(conf.nodes)
 
     def make() -> Place:
         folder = tmp_path_factory.mktemp("place")
-        return Place(folder / "data", small_prices, conf, f"sqlite:///{folder / 'mlflow.db'}")
+        store = f"sqlite:///{folder / 'mlflow.db'}"
+        return Place(folder / "data", small_prices, conf.folder, nodes, store)
 
     return make
 
@@ -195,7 +188,7 @@ def crowd(make_place: Callable[[], Place]) -> Crowd:
 def finished(crowd: Crowd) -> Place:
     """Give a place in which everything is done; tests copy it."""
     assert crowd.first.returncode == 0, crowd.first.stderr
-    assert len(crowd.place.records()) == NODES
+    assert crowd.place.records().keys() == crowd.place.nodes
     return crowd.place
 
 
@@ -216,7 +209,7 @@ def test_run_while_another_works_waits_and_then_has_nothing_to_do(crowd: Crowd) 
     assert crowd.second.returncode == 0, crowd.second.stderr
     assert f"(process {crowd.pid}, since" in crowd.second.stderr
     assert "waiting for it to end" in crowd.second.stderr
-    assert f"Nothing to do: all {NODES} nodes are fresh" in crowd.second.stderr
+    assert f"Nothing to do: all {len(crowd.place.nodes)} nodes are fresh" in crowd.second.stderr
 
 
 def test_run_with_no_wait_while_another_works_exits_1_and_names_it(crowd: Crowd) -> None:
@@ -309,7 +302,7 @@ def test_run_with_dry_run_prints_nodes_and_reasons_and_runs_nothing(repair: Repa
     for node, _, state, reason in DAMAGES:
         assert any(line.split()[:2] == [state, node] and reason in line for line in lines), node
     waiting = sum(one["state"] != "fresh" for one in repair.before.values())
-    assert f"{waiting} of {NODES} nodes would run" in lines[-1]
+    assert f"{waiting} of {len(repair.place.nodes)} nodes would run" in lines[-1]
     assert {path.name for path in repair.kept} <= {".hashes.json"}
 
 
@@ -470,9 +463,9 @@ def test_run_after_an_interruption_completes_without_repeating(
     interruption = interrupt(executor)
     assert interruption.resumed.returncode == 0, interruption.resumed.stderr
     place, before = interruption.place, interruption.done_before
-    assert 5 < len(before) < NODES
+    assert 5 < len(before) < len(place.nodes)
     after = place.records()
-    assert len(after) == NODES
+    assert after.keys() == place.nodes
     assert {node: after[node] for node in before} == before
     assert place.outputs() == finished.outputs()
 
@@ -508,14 +501,15 @@ def test_run_of_a_slice_that_allows_stale_inputs_says_so_in_its_checkpoints(
     changed = {
         "scenarios.returns.median_impute.preprocess.impute_window_days": 200,
         "evaluation.n_replicates": 200,
+        "modelling.seed": 5,
     }
     place = replace(place, params=changed)
     done = place.run("--namespace", "median_impute.ridge", "--allow-stale-inputs")
     assert done.returncode == 0, done.stderr
-    records = place.records()
-    evaluated = records["median_impute.ridge.evaluate"]
-    assert "median_impute.ridge.evaluate" in place.nodes_of(done)
-    assert set(evaluated["stale_inputs"]) == {"median_impute.test", "median_impute.folds"}
+    trained = place.records()["median_impute.ridge.train"]
+    assert "median_impute.ridge.train" in place.nodes_of(done)
+    own = {"median_impute.train", "median_impute.test", "returns_data.split"}
+    assert set(trained["stale_inputs"]) == own
     assert "stale inputs" in done.stdout
 
 
@@ -535,8 +529,75 @@ def test_run_with_another_grid_runs_that_models_cells_and_what_shows_them(
         assert states[f"{scenario}.linear.train"]["state"] == "fresh"
     done = place.run()
     assert done.returncode == 0, done.stderr
+    shown = ("compare", "draw", "summarise", "report", "write_page", "certify", "gate")
     assert place.nodes_of(done) == {
         *(f"{scenario}.ridge.{node}" for scenario in SCENARIOS for node in CELL_NODES),
-        *(f"{scenario}.tabulate" for scenario in SCENARIOS),
-        *(f"returns_report.{node}" for node in ("compare", "draw_comparison", "report")),
+        *(f"{scenario}.{node}" for scenario in SCENARIOS for node in TABLES),
+        *(f"returns_report.{node}" for node in shown),
     }
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A change of the code, what status said of it, and what a run made of it."""
+
+    place: Place
+    states: dict[str, dict[str, Any]]
+    run: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture
+def edit(make_copy: Callable[[], Place], tmp_path: Path) -> Callable[[str, str], Edit]:
+    """Copy the finished place and the project, add a line to one of its modules, and run."""
+
+    def edit(module: str, line: str) -> Edit:
+        project = tmp_path / "project"
+        for name in ("src", "conf", "docs/notes"):
+            shutil.copytree(PROJECT / name, project / name)
+        for name in ("pyproject.toml", ".telemetry"):
+            shutil.copyfile(PROJECT / name, project / name)
+        with (project / "src/tidemark" / module).open("a", encoding="utf-8") as file:
+            file.write(line)
+        place = replace(make_copy(), project=project)
+        return Edit(place, place.states(), place.run())
+
+    return edit
+
+
+def test_run_after_a_comment_was_added_has_nothing_to_do(edit: Callable[..., Edit]) -> None:
+    """Neither the module's nodes nor the report, which quotes the code's hash, run again."""
+    edited = edit("domain/labels.py", "\n# Nothing but words.\n")
+    assert {one["state"] for one in edited.states.values()} == {"fresh"}
+    assert edited.run.returncode == 0, edited.run.stderr
+    assert "Nothing to do" in edited.run.stderr
+
+
+def test_run_after_a_change_of_the_mathematics_writes_the_report_anew(
+    edit: Callable[..., Edit],
+) -> None:
+    """Outputs that come out as they were leave what needs them fresh; the report names the code."""
+    edited = edit("domain/labels.py", "\nUNUSED = 1\n")
+    own = ("fetch", "validate", "accept", "label", "forecast", "audit")
+    data = {f"returns_data.{node}" for node in own}
+    for node in data:
+        assert edited.states[node]["reasons"][0] == "module tidemark.domain.labels changed"
+    (reason,) = [
+        one
+        for one in edited.states["returns_report.summarise"]["reasons"]
+        if not one.startswith("waits for")
+    ]
+    assert reason.startswith("params:provenance.returns.code_hash ")
+
+    assert edited.run.returncode == 0, edited.run.stderr
+    quoting = ("summarise", "report", "write_page", "certify", "gate")
+    told = {f"returns_report.{node}" for node in quoting}
+    assert edited.place.nodes_of(edited.run) == data | told
+
+
+def test_run_after_a_change_of_what_makes_no_numbers_has_nothing_to_do(
+    edit: Callable[..., Edit],
+) -> None:
+    """How a run is tracked and served changes neither a result nor the hash of its code."""
+    edited = edit("tracking/writer.py", "\nUNUSED = 1\n")
+    assert {one["state"] for one in edited.states.values()} == {"fresh"}
+    assert "Nothing to do" in edited.run.stderr

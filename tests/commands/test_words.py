@@ -63,9 +63,22 @@ def test_run_scenario_and_model_of_a_study_bring_the_shared_data(workplace: Any)
     )
     assert done.returncode == 0, done.stderr
     ran = _nodes_run(done, workplace.data)
-    assert {"returns_data.fetch", "median_impute.split", "median_impute.ridge.conclude"} <= ran
+    assert {"returns_data.fetch", "returns_data.publish"} <= ran
+    assert {"median_impute.split", "median_impute.audit", "median_impute.ridge.conclude"} <= ran
     assert not any("report" in node or "tabulate" in node for node in ran)
     assert not any("mean_impute" in node or "linear" in node for node in ran)
+    assert not any("baseline" in node for node in ran)
+
+
+def test_run_baseline_alone_fits_and_treats_nothing(prepared: Any) -> None:
+    """A forecast without a model is chosen as a model is, and is judged as one."""
+    done = prepared.kedro("--scenario", "returns_baseline", "--model", "zero")
+    assert done.returncode == 0, done.stderr
+    assert _nodes_run(done, prepared.data) == {
+        f"returns_baseline.zero.{node}" for node in ("forecast", "evaluate", "plot", "conclude")
+    }
+    assert "best of returns_baseline" in done.stdout
+    assert not (prepared.data / "06_models/returns_baseline/zero/model.pkl").exists()
 
 
 @pytest.mark.parametrize(

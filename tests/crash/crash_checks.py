@@ -1,13 +1,15 @@
-"""What must hold after a kill and at the end: files, checkpoints, MLflow, read without `src`."""
+"""What must hold after a kill and at the end, read without `src`: files, checkpoints, stores."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Set
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +19,11 @@ ASIDE = ".aside-"
 FINISHED, KILLED = "FINISHED", "KILLED"
 
 _VERSION = re.compile(r"\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{3}Z")
-_NO_DATA = ("checkpoints", "logs", "outbox")
+_METRICS = "metrics.db"
+_NO_DATA = ("checkpoints", "logs", "outbox", _METRICS, f"{_METRICS}-journal")
+
+# One row for each metric of a cell in a run: its figures, and what made them.
+Metrics = dict[str, tuple[Any, ...]]
 
 
 class Problem(NamedTuple):
@@ -54,6 +60,7 @@ class Reference:
     files: dict[str, str]
     cells: dict[str, Cell]
     cell_nodes: dict[str, frozenset[str]]
+    metrics: dict[str, Metrics] = field(default_factory=dict)
 
     @property
     def node_count(self) -> int:
@@ -75,6 +82,7 @@ def take_reference(root: Root) -> Reference:
         cell_nodes={
             cell: frozenset(node for node in done if node.startswith(f"{cell}.")) for cell in cells
         },
+        metrics={name: metrics for (_, name), metrics in read_metrics(root.data).items()},
         nodes=tuple(order),
     )
 
@@ -198,7 +206,7 @@ def check_end(root: Root, reference: Reference) -> list[Problem]:
     for path in (root.data / "outbox").glob("*"):
         if (path / "run.json").exists():
             problems.append(Problem("tracking", f"the outbox still holds {path.name}"))
-    return [*problems, *check_tracking(root, reference)]
+    return [*problems, *check_tracking(root, reference), *check_metrics(root, reference)]
 
 
 def check_rest(root: Root) -> list[Problem]:
@@ -273,6 +281,41 @@ def _check_cells(
             lacks += [] if cell and cell.models == whole.models else ["the model"]
             text = f"cell {name}: its last run {run_id} lacks or doubles {lacks[:4]}..."
             yield Problem("incomplete cell", text)
+
+
+def check_metrics(root: Root, reference: Reference) -> list[Problem]:
+    """Check that the metrics store has every cell, and of each run's cells all rows or none.
+
+    A run that was killed may not have come to say which data it read.
+    """
+    found = read_metrics(root.data)
+    problems = []
+    for (run_id, name), metrics in sorted(found.items()):
+        whole = reference.metrics.get(name, {})
+        if KILLED in root.expected.get(run_id, {FINISHED}):
+            whole = {
+                key: (*row[:-1], metrics[key][-1] and row[-1]) if key in metrics else row
+                for key, row in whole.items()
+            }
+        keys = whole.keys() | metrics.keys()
+        wrong = sorted(key for key in keys if whole.get(key) != metrics.get(key))
+        if wrong:
+            problems.append(Problem("metrics", f"cell {name} of run {run_id}: {wrong} differ"))
+    missing = reference.metrics.keys() - {name for _, name in found}
+    return problems + [Problem("metrics", f"cell {name} has no rows") for name in sorted(missing)]
+
+
+def read_metrics(data: Path) -> dict[tuple[str, str], Metrics]:
+    """Read what the metrics store of a data root holds, by run id and cell."""
+    query = (
+        "SELECT run_id, scenario || '.' || model, metric, value, low, high, level, block_length, "
+        "status, as_of, code_hash, params_hash, data_hash FROM cell_metrics"
+    )
+    found: dict[tuple[str, str], Metrics] = {}
+    with closing(sqlite3.connect(f"file:{data / _METRICS}?mode=ro", uri=True)) as store:
+        for run_id, cell, metric, *about in store.execute(query):
+            found.setdefault((run_id, cell), {})[metric] = tuple(about)
+    return found
 
 
 def search_runs(root: Root) -> list[Any]:

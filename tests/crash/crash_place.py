@@ -35,7 +35,7 @@ class Site:
     def make(cls, folder: Path, *, is_small: bool = False) -> Site:
         """Copy the project, cut small prices out of the embedded ones, make an MLflow store.
 
-        If ``is_small``, the study is cut down to two scenarios of two models.
+        If ``is_small``, the study is cut down to a baseline and two scenarios of two models.
         """
         import pandas as pd
 
@@ -255,16 +255,20 @@ class Process:
 
 
 def shrink_study(path: Path) -> None:
-    """Leave two scenarios of two models in a copy of ``scenarios.yml``."""
+    """Leave one baseline and two scenarios of two models in a copy of ``scenarios.yml``."""
     import yaml
 
     tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     scenarios, models = tree["scenarios"]["returns"], tree["models"]["returns"]
-    kept = list(models)[:2]
+    treated = [name for name, about in scenarios.items() if "preprocess" in about]
+    (baseline,) = scenarios.keys() - set(treated)
+    kept = {baseline: scenarios[baseline]["models"][:1]}
+    kept |= {name: scenarios[name]["models"][:2] for name in treated[:2]}
     tree["scenarios"]["returns"] = {
-        name: {**about, "models": kept} for name, about in list(scenarios.items())[:2]
+        name: {**scenarios[name], "models": own} for name, own in kept.items()
     }
-    tree["models"]["returns"] = {name: models[name] for name in kept}
+    named = {model for own in kept.values() for model in own}
+    tree["models"]["returns"] = {name: models[name] for name in models if name in named}
     path.write_text(yaml.safe_dump(tree), encoding="utf-8")
 
 

@@ -284,7 +284,8 @@ def print_table(campaign: Campaign, seconds: float) -> None:
     say(f"{'data roots completed':<44} {campaign.finished_roots:>5}")
     found = Counter(one.kind for _, one in campaign.problems)
     always = ("not finished", "half a file", "re-run", "mismatch", "model bytes", "tracking")
-    for kind in dict.fromkeys([*always, "incomplete cell", "process left", *sorted(found)]):
+    more = ("metrics", "incomplete cell", "process left")
+    for kind in dict.fromkeys([*always, *more, *sorted(found)]):
         say(f"{kind:<44} {found[kind]:>5}")
     say(f"{'longest life of a worker after its run':<44} {campaign.slowest_worker:>5.2f} s")
     say(f"{'time':<44} {seconds:>5.0f} s")
@@ -344,7 +345,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of all that is left to chance (1)")
     parser.add_argument("--executor", choices=("sequential", "processes"), default="sequential")
     parser.add_argument("--mode", choices=("sweep", "random", "mixed"), default="mixed")
-    parser.add_argument("--small", action="store_true", help="two scenarios of two models only")
+    parser.add_argument(
+        "--small", action="store_true", help="a baseline, two scenarios of two models"
+    )
     parser.add_argument("--keep", action="store_true", help="keep the place even if all is well")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="tidemark-crash-"))

@@ -6,9 +6,10 @@ import fcntl
 import json
 import os
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -137,10 +138,12 @@ def _leave_cell_running(root: Root) -> Iterator[Root]:
 
 def _log_fold_twice(root: Root) -> Iterator[Root]:
     with _tracked_apart(root) as other:
-        cells = [run for run in search_runs(other) if run.data.tags["tidemark.level"] == "cell"]
+        (cell,) = [
+            run for run in search_runs(other) if run.info.run_name == CHOSEN.removesuffix(".train")
+        ]
         client = _client(other)
-        (fold, *_) = client.get_metric_history(cells[0].info.run_id, "cv_rmse_by_fold")
-        client.log_metric(cells[0].info.run_id, fold.key, fold.value, step=fold.step)
+        (fold, *_) = client.get_metric_history(cell.info.run_id, "cv_rmse_by_fold")
+        client.log_metric(cell.info.run_id, fold.key, fold.value, step=fold.step)
         yield other
 
 
@@ -149,6 +152,27 @@ def _delete_cell(root: Root) -> Iterator[Root]:
         cells = [run for run in search_runs(other) if run.data.tags["tidemark.level"] == "cell"]
         _client(other).delete_run(cells[0].info.run_id)
         yield other
+
+
+def _run_sql(root: Root, statement: str) -> Iterator[Root]:
+    with _altered(root.data / "metrics.db", lambda old: old):
+        with closing(sqlite3.connect(root.data / "metrics.db")) as store, store:
+            assert store.execute(statement).rowcount > 0
+        yield root
+
+
+def _lose_metric(root: Root) -> Iterator[Root]:
+    where = "model = 'ridge' AND scenario = 'median_impute' AND metric = 'rmse'"
+    yield from _run_sql(root, f"DELETE FROM cell_metrics WHERE {where}")  # noqa: S608 - ours
+
+
+def _lose_cell_of_metrics(root: Root) -> Iterator[Root]:
+    yield from _run_sql(root, "DELETE FROM cell_metrics WHERE scenario = 'returns_baseline'")
+
+
+def _alter_metric(root: Root) -> Iterator[Root]:
+    change = "UPDATE cell_metrics SET low = low + 1e-9 WHERE metric = 'mae'"
+    yield from _run_sql(root, change)
 
 
 SPOILT = [
@@ -166,6 +190,9 @@ SPOILT = [
     (_leave_cell_running, "incomplete cell", "is not FINISHED"),
     (_log_fold_twice, "incomplete cell", "is FINISHED, not whole"),
     (_delete_cell, "incomplete cell", "its last run none"),
+    (_lose_metric, "metrics", "['rmse'] differ"),
+    (_lose_cell_of_metrics, "metrics", "cell returns_baseline.zero has no rows"),
+    (_alter_metric, "metrics", "['mae'] differ"),
 ]
 
 

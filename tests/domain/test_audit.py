@@ -13,11 +13,24 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from tidemark import incidents
-from tidemark.domain.audit import Leak, alter_after, find_late_labels, find_leaks, list_cuts
+from tidemark.domain.audit import (
+    Leak,
+    alter_after,
+    find_late_labels,
+    find_leaks,
+    list_cuts,
+    list_differences,
+)
 from tidemark.domain.panel import live_cells, price_levels, simple_returns, stack_wide
 from tidemark.domain.splits import Fold, split_by_date
-from tidemark.pipelines.data_engineering.returns.params import PreprocessParams
-from tidemark.pipelines.feature_engineering.returns.nodes import audit
+from tidemark.pipelines.data_engineering.returns import nodes as data
+from tidemark.pipelines.data_engineering.returns.params import (
+    BaselineParams,
+    LabelParams,
+    PreprocessParams,
+)
+from tidemark.pipelines.data_engineering.returns.treatment import preprocess
+from tidemark.pipelines.feature_engineering.returns.nodes import audit, featurise
 from tidemark.pipelines.feature_engineering.returns.params import FeatureParams
 from tidemark.pipelines.params import AuditParams
 
@@ -72,7 +85,10 @@ DATES = {
 def run_audit(features: FeatureParams = HONEST, treatment: str = "mean", **changes: Any) -> Any:
     """Audit the study's own build, as its node does."""
     dates = {**DATES, **changes}
-    return audit(PRICES, SERIES, dates, TREATMENTS[treatment], features, AUDIT)
+    processed, others, _ = preprocess(PRICES, SERIES, TREATMENTS[treatment])
+    read = featurise(processed, others, features).assign(target=0.0)
+    parts = read[read["date"] <= dates["train_end"]], read[read["date"] >= dates["test_start"]]
+    return audit(PRICES, SERIES, *parts, dates, TREATMENTS[treatment], features, AUDIT)
 
 
 @pytest.mark.parametrize("treatment", TREATMENTS)
@@ -122,6 +138,81 @@ def test_audit_of_training_that_knows_its_labels_too_late_names_the_period() -> 
         f"{late['valid_start']}, and are judged from {late['valid_start']}"
     ]
     assert [one.kind for one in collector.found] == ["leak"]
+
+
+def test_audit_of_features_that_were_not_built_so_names_them() -> None:
+    """What models read is compared with what building gives: a table that was changed is found."""
+    processed, others, _ = preprocess(PRICES, SERIES, TREATMENTS["mean"])
+    read = featurise(processed, others, HONEST).assign(target=0.0)
+    train = read[read["date"] <= DATES["train_end"]].copy()
+    test = read[read["date"] >= DATES["test_start"]]
+    train.loc[train.index[5], "ret_mean_3"] += 1e-9
+    collector = incidents.collect()
+    verdict = audit(PRICES, SERIES, train, test, DATES, TREATMENTS["mean"], HONEST, AUDIT)
+    assert verdict["features"] == ["ret_mean_3"]
+    assert verdict["findings"] == ["feature ret_mean_3 is not what building it gives"]
+    assert [one.kind for one in collector.found] == ["leak"]
+
+
+def audit_data(**changes: Any) -> Any:
+    """Audit labels and baselines, as the node of the study's data does."""
+    dates = {**DATES, **changes}
+    labels, baselines = LabelParams(warm_up_days=8), BaselineParams(trailing_mean_days=20)
+    return data.audit(PRICES, SERIES, dates, labels, baselines, AUDIT)
+
+
+def test_audit_of_the_data_passes() -> None:
+    """Baselines look back only, and labels no further ahead than they say."""
+    collector = incidents.collect()
+    assert audit_data() == {"passed": True, "findings": []}
+    assert collector.found == []
+
+
+def test_audit_of_labels_that_look_further_than_they_say_names_them() -> None:
+    """A label that is known a session later than the dates are purged for is told."""
+    collector = incidents.collect()
+    verdict = audit_data(horizon_days=0)
+    assert verdict["passed"] is False
+    (finding,) = verdict["findings"]
+    assert finding.startswith("label target changes with the future (")
+    assert [(one.kind, one.message) for one in collector.found] == [("leak", finding)]
+
+
+def test_audit_of_a_baseline_that_knows_the_future_names_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A mean of the whole is found among honest forecasts."""
+    honest = data.forecast_returns
+
+    def cheat(returns: pd.DataFrame, live: pd.DataFrame, mean_days: int) -> pd.DataFrame:
+        table = honest(returns, live, mean_days)
+        return table.assign(trailing_mean=table["ticker"].map(returns.mean()))
+
+    monkeypatch.setattr(data, "forecast_returns", cheat)
+    (finding,) = audit_data()["findings"]
+    assert finding.startswith("baseline trailing_mean changes with the future (")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda table: table, []),
+        (lambda table: table.iloc[::-1], []),
+        (lambda table: table.head(2), []),  # further rows were built
+        (lambda table: table.assign(a=np.nextafter(table["a"], 9)), ["a"]),
+        (lambda table: table.assign(date=table["date"] + pd.Timedelta(days=9)), ["a", "b"]),
+        (lambda table: table.drop(columns="b"), ["b"]),
+        (lambda table: table.assign(c=1.0), ["c"]),
+    ],
+    ids=["same", "other order", "fewer rows", "last place", "other dates", "less", "more"],
+)
+def test_list_differences_names_every_feature_that_differs(
+    change: Callable[[pd.DataFrame], pd.DataFrame], expected: list[str]
+) -> None:
+    """Rows are found by their keys, and values are compared bit by bit; a blank is a value."""
+    built = pd.DataFrame({"date": DAYS[:4], "ticker": "A", "a": [0.1, 0.2, 0.3, 0.4]})
+    built["b"] = [1.0, np.nan, 3.0, 4.0]
+    assert list_differences(change(built.copy()), built, KEYS) == expected
 
 
 def build_from(feature: Callable[[pd.DataFrame], pd.DataFrame]) -> Build:

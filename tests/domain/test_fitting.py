@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -113,11 +114,21 @@ def first_fit() -> Pipeline:
     return machine.fit(features.iloc[:200], target.iloc[:200])
 
 
+def walk(
+    first: Pipeline,
+    features: pd.DataFrame,
+    target: pd.Series,
+    blocks: Sequence[tuple[np.ndarray, np.ndarray]] = BLOCKS,
+) -> np.ndarray:
+    """Forecast the blocks, the first one by the first model."""
+    return walk_forward(first, features, target, blocks, 200)[1]
+
+
 def test_walk_forward_forecasts_each_block_with_its_own_fit() -> None:
     """The first model is taken as it is; each later one is fitted alone, with its parameters."""
     features, target = planted()
     first = first_fit()
-    last, forecasts = walk_forward(first, features, target, BLOCKS)
+    last, forecasts = walk_forward(first, features, target, BLOCKS, 200)
 
     again = clone(first).fit(features.iloc[:238], target.iloc[:238])
     expected = np.full(300, np.nan)
@@ -132,9 +143,21 @@ def test_walk_forward_forecasts_each_block_with_its_own_fit() -> None:
 def test_walk_forward_of_one_block_hands_on_the_first_model() -> None:
     """Without later blocks nothing is fitted."""
     first = first_fit()
-    last, forecasts = walk_forward(first, *planted(), BLOCKS[:1])
+    last, forecasts = walk_forward(first, *planted(), BLOCKS[:1], 200)
     assert last is first
     assert np.isfinite(forecasts).sum() == 35
+
+
+def test_walk_forward_with_a_window_fits_the_first_block_anew() -> None:
+    """A model of all rows does not forecast for one of the last rows alone."""
+    features, target = planted()
+    first = first_fit()
+    window = [(ROWS[150:200], ROWS[205:240])]
+    last, forecasts = walk_forward(first, features, target, window, 200)
+    alone = clone(first).fit(features.iloc[150:200], target.iloc[150:200])
+    np.testing.assert_array_equal(forecasts[205:240], alone.predict(features.iloc[205:240]))
+    assert last.get_params()["regressor__alpha"] == 7.0
+    assert (forecasts[205:240] != first.predict(features.iloc[205:240])).all()
 
 
 def test_walk_forward_never_reads_a_label_of_a_block_or_after_it() -> None:
@@ -142,10 +165,10 @@ def test_walk_forward_never_reads_a_label_of_a_block_or_after_it() -> None:
     features, target = planted()
     wild = target.copy()
     wild.iloc[238:] = 1e9
-    usual, changed = (walk_forward(first_fit(), features, one, BLOCKS)[1] for one in (target, wild))
+    usual, changed = (walk(first_fit(), features, one) for one in (target, wild))
     np.testing.assert_array_equal(usual, changed)
     wild.iloc[237] = 1e9
-    assert (walk_forward(first_fit(), features, wild, BLOCKS)[1][240:290] != usual[240:290]).all()
+    assert (walk(first_fit(), features, wild)[240:290] != usual[240:290]).all()
 
 
 @silent
@@ -157,9 +180,9 @@ def test_walk_forward_fit_at_its_limit_raises() -> None:
     machine.set_params(regressor__regressor__C=1e14)
     first = machine.fit(features.iloc[:200], target.iloc[:200])
     check_convergence(first)
-    walk_forward(first, features, target, BLOCKS)
+    walk(first, features, target)
     with pytest.raises(ConvergenceWarning, match="stopped at its limit"):
-        walk_forward(first, features, target, [BLOCKS[0], (ROWS[:280], ROWS[280:])])
+        walk(first, features, target, [BLOCKS[0], (ROWS[:280], ROWS[280:])])
 
 
 class Diverged:
@@ -173,4 +196,4 @@ class Diverged:
 def test_walk_forward_forecast_that_is_not_finite_is_refused() -> None:
     """What overflows is no forecast: the model counts as one that cannot be solved."""
     with pytest.raises(np.linalg.LinAlgError, match="not finite"):
-        walk_forward(Diverged(), *planted(), BLOCKS[:1])
+        walk_forward(Diverged(), *planted(), BLOCKS[:1], 200)

@@ -283,6 +283,16 @@ def test_metrics_from_sums_many_at_once_equal_one_by_one() -> None:
             assert values[place] == metrics_from_sums(sums[place])[name]
 
 
+def test_metrics_from_sums_replicates_of_constant_targets_have_no_r2() -> None:
+    """The targets vary between the dates, but only one of them was drawn, and however often."""
+    rng = np.random.default_rng(12)
+    for target in rng.normal(0.0, 0.01, 50):
+        true = [target] * 7 + [target + 1.0]
+        days = ["2019-01-02"] * 7 + ["2019-01-03"]
+        once = sum_by_date(predictions_of(true, [0.05] * 8, days)).to_numpy()[0]
+        assert np.isnan(metrics_from_sums(np.outer(range(1, 9), once))["r2"]).all()
+
+
 def test_metrics_from_sums_of_no_rows_are_undefined() -> None:
     """Without the only date nothing is left, and no division warns of it."""
     assert all(np.isnan(value) for value in metrics_from_sums(np.zeros(len(SUMS))).values())

@@ -13,8 +13,7 @@ from tidemark.domain.baselines import forecast_returns
 from tidemark.pipelines.data_engineering.publishing import publish
 from tidemark.pipelines.modelling import nodes
 from tidemark.pipelines.modelling.params import ModelParams, TrainParams
-from tidemark.pipelines.params import EvaluationParams, QuantityParams, SplitParams
-from tidemark.pipelines.reporting.params import ReportParams
+from tidemark.pipelines.params import EvaluationParams, SplitParams
 from tidemark.pipelines.reporting.tables import compare, tabulate, tabulate_baselines
 
 N_DATES, N_NAMES = 800, 8
@@ -35,14 +34,6 @@ EVALUATION = EvaluationParams(
 )
 TRAINING = TrainParams(
     seed=1, fallback_seed=2, exact_svr_max_rows=10, nystroem_components=10, simpler={}
-)
-REPORT = ReportParams(
-    title="Planted",
-    question="Is it found?",
-    unit="a return",
-    quantity=QuantityParams(name="return", unit="%", scale=100.0),
-    sample_note="Simulated.",
-    rank_by="rmse",
 )
 MODELS = {
     "linear": ModelParams(estimator="linear"),
@@ -125,14 +116,14 @@ def run_study(seed: int, strength: float) -> tuple[dict[str, Any], dict[str, Any
         dailies[name] = daily
     audit = {"passed": True, "findings": []}
     boards = [
-        tabulate_baselines(*(outcomes[name] for name in outcomes if name not in MODELS)),
+        tabulate_baselines(audit, *(outcomes[name] for name in outcomes if name not in MODELS)),
         tabulate({}, audit, *(outcomes[name] for name in MODELS)),
     ]
     days = [
         pd.concat([dailies[name] for name in outcomes if name not in MODELS]),
         pd.concat([dailies[name] for name in MODELS]),
     ]
-    _, _, verdicts, _ = compare(EVALUATION, REPORT, resampling, *boards, *days)
+    _, _, verdicts, _ = compare(EVALUATION, resampling, *boards, *days)
     truth = np.average(
         [population_r2(model, strength) for model, _ in fits], weights=[n for _, n in fits]
     )

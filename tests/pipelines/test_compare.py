@@ -18,6 +18,7 @@ from tidemark.pipelines.reporting import documents, tables
 
 pytestmark = pytest.mark.filterwarnings("ignore:Liblinear failed to converge")
 
+PASSED = {"passed": True, "findings": []}
 NAMES = ("mean.linear", "mean.ridge", "median.ridge")
 BASELINES = {"baseline.zero", "baseline.trailing_mean", "baseline.last_value"}
 
@@ -32,10 +33,10 @@ def compare(study: Any, reference: Any, cells: Sequence[Any], **changes: Any) ->
     boards, dailies = [], []
     for scenario in dict.fromkeys(one.outcome["scenario"] for one in cells):
         own = [one for one in cells if one.outcome["scenario"] == scenario]
-        boards.append(tables.tabulate_baselines(*(one.outcome for one in own)))
+        boards.append(tables.tabulate_baselines(PASSED, *(one.outcome for one in own)))
         dailies.append(tables.gather(*(one.daily for one in own)))
     evaluation = reference.evaluation.model_copy(update=changes)
-    return tables.compare(evaluation, reference.params, study.resampling, *boards, *dailies)
+    return tables.compare(evaluation, study.resampling, *boards, *dailies)
 
 
 def test_compare_planted_signal_beats_every_baseline(study: Any, reference: Any) -> None:
@@ -47,7 +48,7 @@ def test_compare_planted_signal_beats_every_baseline(study: Any, reference: Any)
     assert verdicts == json.loads(json.dumps(verdicts, allow_nan=False))
     assert set(table["cell"][:3]) == set(NAMES)
     assert table["rmse"].is_monotonic_increasing
-    assert (verdict["n_cells"], verdict["n_models"]) == (6, 3)
+    assert (verdict["n_cells"], verdict["n_models"], verdict["n_tried"]) == (6, 3, 3)
     by_name = table.set_index("cell")
     assert verdict["best_model"] == table["cell"][0]
     assert verdict["best_baseline"] == by_name.loc[list(BASELINES), "mse"].idxmin()
@@ -55,14 +56,17 @@ def test_compare_planted_signal_beats_every_baseline(study: Any, reference: Any)
     assert set(verdict["superior_predictive_ability"]) == BASELINES
     assert set(verdict["confidence_set"]) <= set(NAMES)
     assert set(by_name.index[by_name["in_confidence_set"]]) == set(verdict["confidence_set"])
-    assert (by_name.loc[list(NAMES), ["dm_p", "cw_p"]] < 0.001).all(axis=None)
+    assert (by_name.loc[list(NAMES), "dm_p"] < 0.001).all()
+    assert verdict["best_baseline"] == "baseline.trailing_mean"  # not nested in a regression
+    assert table["cw_p"].isna().all()
     assert len(daily) == 6 * 25
     assert collector.found == []
 
     pairs = comparisons.groupby("test").size()
-    nested = [one for one in BASELINES if one != "baseline.last_value"]
-    assert pairs.to_dict() == {"diebold_mariano": 6 * 5 // 2, "clark_west": 3 * len(nested)}
-    assert set(comparisons.loc[comparisons["test"] == "clark_west", "against"]) == set(nested)
+    assert pairs.to_dict() == {"diebold_mariano": 6 * 5 // 2, "clark_west": 3}
+    nested = comparisons[comparisons["test"] == "clark_west"]
+    assert set(nested["against"]) == {"baseline.zero"}
+    assert (nested["p_value"] < 0.001).all()
     same = comparisons[comparisons["test"] == "diebold_mariano"]
     assert (same["mean_difference"].dropna() >= 0).all()  # a pair stands under the better one
 
@@ -122,19 +126,17 @@ def test_compare_cells_on_other_rows_are_refused(study: Any, reference: Any) -> 
     """Two cells of one group whose rows differ are named, with how many each has."""
     cells = cells_of(study)
     other = {**cells[-1].outcome, "scored_hash": "0123456789abcdef", "scored_rows": 99}
-    board = tables.tabulate_baselines(cells[0].outcome, other)
+    board = tables.tabulate_baselines(PASSED, cells[0].outcome, other)
     dailies = tables.gather(cells[0].daily, cells[-1].daily)
     with pytest.raises(ModelError, match="not scored on the same rows") as caught:
         tables.compare(
-            reference.evaluation, reference.params, study.resampling, board, dailies
+            reference.evaluation, study.resampling, board, dailies
         )  # fmt: skip
     assert "0123456789abcdef" in str(caught.value)
     assert "99" in str(caught.value)
 
-    apart = tables.tabulate_baselines(cells[0].outcome, {**other, "group": "another"})
-    verdicts = tables.compare(
-        reference.evaluation, reference.params, study.resampling, apart, dailies
-    )[2]
+    apart = tables.tabulate_baselines(PASSED, cells[0].outcome, {**other, "group": "another"})
+    verdicts = tables.compare(reference.evaluation, study.resampling, apart, dailies)[2]
     assert list(verdicts) == ["another", "group"]
 
 
@@ -166,7 +168,8 @@ def test_compare_failed_cell_stands_last_and_is_not_compared(study: Any, referen
     assert not last["in_confidence_set"]
     assert not last["alarm"]
     assert "median.svr" not in {*comparisons["cell"], *comparisons["against"], *daily["cell"]}
-    assert verdicts == compare(study, reference, cells_of(study))[2]
+    without = compare(study, reference, cells_of(study))[2]["group"]
+    assert verdicts["group"] == {**without, "n_tried": 4}  # it was tried, and counts
 
 
 def test_compare_baselines_alone_have_no_model_to_test(study: Any, reference: Any) -> None:
@@ -204,12 +207,17 @@ def test_compare_nothing_but_failed_cells_has_no_verdict(study: Any, reference: 
     """The table lists them; there is nothing to draw."""
     failed = study.run_cell("mean.svr", simpler={})
     table, comparisons, verdicts, daily = compare(study, reference, [failed])
-    assert (table["status"].tolist(), len(comparisons), verdicts, len(daily)) == (
-        ["failed"],
-        0,
-        {},
-        0,
+    assert (table["status"].tolist(), len(comparisons), len(daily)) == (["failed"], 0, 0)
+    verdict = verdicts["group"]
+    assert (verdict["n_cells"], verdict["n_models"], verdict["n_tried"]) == (0, 0, 1)
+    assert (verdict["best_model"], verdict["p_value"], verdict["confidence_set"]) == (
+        None,
+        None,
+        [],
     )
+    assert verdict["beats_baseline"] is False
+    done = compare(study, reference, cells_of(study))[2]["group"]
+    assert verdict.keys() == done.keys()
     assert documents.draw(table, daily, comparisons, verdicts, reference.params) == [b""] * 4
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tidemark.pipelines.reporting.findings import say_p, show_p
+
 pytestmark = pytest.mark.filterwarnings("ignore:Liblinear failed to converge")
 
 LEAK = {
@@ -22,7 +24,9 @@ def models_of(study: Any) -> list[Any]:
     return [study.run_cell(name) for name in ("mean.linear", "mean.ridge", "median.ridge")]
 
 
-def test_summarise_model_that_beats_the_baselines_is_a_yes(study: Any, write_report: Write) -> None:
+def test_summarise_model_that_beats_the_baselines_is_a_yes(
+    study: Any, reference: Any, write_report: Write
+) -> None:
     """The answer names the model, the baseline, the test and the interval."""
     report = write_report(study, [*study.run_baselines(), *models_of(study)])
     (answer,) = report.findings["answers"]
@@ -33,11 +37,11 @@ def test_summarise_model_that_beats_the_baselines_is_a_yes(study: Any, write_rep
     assert baseline["cell"] == report.verdicts["group"]["best_baseline"]
     assert f"{best['cell']} forecasts better than the best baseline" in answer["text"]
     assert baseline["cell"] in answer["text"]
-    assert "counting all 3 models that were tried: p = 0.000" in answer["text"]
+    assert "counting all 3 models that were tried: p < 0.001" in answer["text"]
     low, high = best["r2_oos_zero_low"], best["r2_oos_zero_high"]
     r2 = f"{100 * best['r2_oos_zero']:.2f} % [{100 * low:.2f} %, {100 * high:.2f} %]"
     assert r2 in answer["text"]
-    assert report.findings["suspicions"] == []
+    assert report.findings["suspicions"] == [reference.few_blocks]
 
 
 def test_summarise_models_of_noise_are_a_no(noise: Any, write_report: Write) -> None:
@@ -45,9 +49,9 @@ def test_summarise_models_of_noise_are_a_no(noise: Any, write_report: Write) -> 
     report = write_report(noise, [*noise.run_baselines(), *models_of(noise)])
     (answer,) = report.findings["answers"]
     assert answer["word"] == "No"
-    assert "cannot be told from the best baseline" in answer["text"]
+    assert "No model was shown to forecast better than the best baseline" in answer["text"]
     assert f"p = {report.verdicts['group']['p_value']:.3f}" in answer["text"]
-    assert "better than" not in answer["text"]
+    assert f"{answer['best']['cell']} forecasts better" not in answer["text"]
 
 
 def test_summarise_features_that_know_the_future_make_the_answer_void(
@@ -65,14 +69,23 @@ def test_summarise_features_that_know_the_future_make_the_answer_void(
         "mean.linear": "passed",
         "mean.ridge": "passed",
         "median.ridge": LEAK["findings"][0],
-        **{
-            f"baseline.{one}": "nothing to audit" for one in ("zero", "trailing_mean", "last_value")
-        },
+        **{f"baseline.{one}": "passed" for one in ("zero", "trailing_mean", "last_value")},
     }
 
 
-def test_summarise_group_without_a_fitted_model_has_no_answer(
+def test_summarise_baseline_that_knows_the_future_makes_the_answer_void_too(
     study: Any, write_report: Write
+) -> None:
+    """What models are measured against is audited with the study's data."""
+    leak = {"passed": False, "findings": ["baseline last_value changes with the future"]}
+    cells = [*study.run_baselines(), *models_of(study)]
+    findings = write_report(study, cells, audits={"baseline": leak}).findings
+    assert findings["answers"][0]["word"] == "Void"
+    assert findings["leaks"] == ["baseline: baseline last_value changes with the future"]
+
+
+def test_summarise_group_without_a_fitted_model_has_no_answer(
+    study: Any, reference: Any, write_report: Write
 ) -> None:
     """Baselines alone answer nothing, and a model that failed is a remark."""
     failed = study.run_cell("mean.svr", simpler={})
@@ -80,9 +93,8 @@ def test_summarise_group_without_a_fitted_model_has_no_answer(
     (answer,) = report.findings["answers"]
     assert (answer["word"], answer["best"]) == ("None", None)
     assert answer["baseline"]["cell"] == report.verdicts["group"]["best_baseline"]
-    assert report.findings["suspicions"] == [
-        "mean.svr failed: svr did not converge; no simpler model is left."
-    ]
+    told = "mean.svr failed: svr did not converge; no simpler model is left."
+    assert sorted(report.findings["suspicions"]) == sorted([reference.few_blocks, told])
     assert (report.findings["n_models"], report.findings["n_failed"]) == (1, 1)
     assert (report.findings["best"], report.findings["without_best"]) == ([], ["mean"])
     assert report.findings["has_failed_wholly"] is False
@@ -99,13 +111,44 @@ def test_summarise_group_without_a_baseline_leaves_the_answer_open(
 
 
 def test_summarise_study_that_failed_whole_says_so(study: Any, write_report: Write) -> None:
-    """Without any cell there is no group to answer for."""
+    """Without any cell there is no answer, and nothing was tested of what was tried."""
     failed = [study.run_cell(f"{name}.svr", simpler={}) for name in ("mean", "median")]
     findings = write_report(study, failed).findings
     assert findings["has_failed_wholly"] is True
-    assert (findings["answers"], findings["verdicts"]) == ([], {})
+    (answer,) = findings["answers"]
+    assert (answer["word"], answer["best"], answer["baseline"]) == ("None", None, None)
+    assert findings["verdicts"]["group"]["n_tried"] == 2
     assert findings["without_best"] == ["mean", "median"]
-    assert len(findings["suspicions"]) == 2
+    assert sum("svr did not converge" in one for one in findings["suspicions"]) == 2
+
+
+def test_summarise_says_how_many_of_the_models_tried_were_tested(
+    study: Any, write_report: Write
+) -> None:
+    """One that failed was tried, and is not hidden."""
+    failed = study.run_cell("median.svr", simpler={})
+    usual = study.run_cell("mean.linear")
+    report = write_report(study, [*study.run_baselines(), usual, failed])
+    (answer,) = report.findings["answers"]
+    words = "counting 1 of the 2 models that were tried; the others failed"
+    assert (answer["counted"], words in answer["text"]) == (words, True)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown", "said"),
+    [
+        (None, "-", None),
+        (0.0, "< 0.001", "< 0.001"),
+        (0.0004, "< 0.001", "< 0.001"),
+        (0.001, "0.001", "= 0.001"),
+        (0.0496, "0.050", "= 0.050"),
+        (1.0, "1.000", "= 1.000"),
+    ],
+)
+def test_show_p_never_claims_a_zero(value: float | None, shown: str, said: str | None) -> None:
+    """A share of so many resamples that is zero is only small."""
+    assert show_p(value) == shown
+    assert value is None or say_p(value) == said
 
 
 def test_summarise_lists_every_reason_to_doubt_once(
@@ -130,7 +173,8 @@ def test_summarise_lists_every_reason_to_doubt_once(
 
     assert sorted(one.split()[0] for one in alarms) == ["mean.svr", "median.ridge"]
     assert "above the 1 %" in alarms[0]
-    assert said[2:] == [
+    said = [one for one in said if one not in alarms and one != reference.few_blocks]
+    assert said == [
         "mean.svr: ridge stood in: svr did not converge.",
         "Figures of median.ridge could not be drawn: predicted_vs_true, hexbin, "
         "residuals_vs_predicted.",

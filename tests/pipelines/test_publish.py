@@ -112,6 +112,24 @@ def test_publish_given_block_length_is_taken_as_it_is() -> None:
     }
 
 
+def test_publish_test_of_too_few_dates_is_refused() -> None:
+    """Nothing can be said of nine dates; the number that is needed is told, and the remedy."""
+    few = SPLIT.model_copy(update={"test_share": 0.075, "n_folds": 2})
+    with pytest.raises(DataError, match="The test has 9 dates") as caught:
+        publish(*tables(), few, evaluation())
+    assert "at least 10" in str(caught.value)
+    assert "split.test_share" in str(caught.value)
+
+
+@pytest.mark.parametrize("length", [30, 31.5])
+def test_publish_blocks_as_long_as_the_test_are_refused(length: float) -> None:
+    """A bootstrap of one block draws the same test again and again."""
+    with pytest.raises(DataError, match=f"block_length_days is {length:g}") as caught:
+        publish(*tables(), SPLIT, evaluation(block_length_days=length))
+    assert "30 dates of the test" in str(caught.value)
+    publish(*tables(), SPLIT, evaluation(block_length_days=29))
+
+
 def test_publish_is_ready_for_json_and_leaves_its_inputs_alone() -> None:
     """What is stored as JSON comes back as it was."""
     targets, baselines = tables()
@@ -119,6 +137,7 @@ def test_publish_is_ready_for_json_and_leaves_its_inputs_alone() -> None:
     split, _, plan = publish(targets, baselines, SPLIT, evaluation())
     assert json.loads(json.dumps([split, plan], allow_nan=False)) == [split, plan]
     assert [len(split["folds"]), len(split["refits"])] == [3, 3]
+    assert split["window_sessions"] is None
     assert_frame_equal(targets, before[0])
     assert_frame_equal(baselines, before[1])
 

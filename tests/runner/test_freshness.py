@@ -165,7 +165,10 @@ CASES: dict[str, tuple[Callable[[Any], object], dict[str, str]]] = {
         _incident("failed_cell"),
         {"scale": "failed: failed cell last time: it rained", "total": WAITS},
     ),
-    "a leak": (_incident("leak"), {}),  # the audit would find it again
+    "a leak": (
+        _incident("leak"),
+        {"scale": "failed: leak last time: it rained", "total": WAITS},
+    ),
     "an alarm": (_incident("alarm"), {}),
     "two things": (
         lambda bench: (bench.params.update(factor=3), (bench.root / "scaled.json").unlink()),
