@@ -98,7 +98,8 @@ def find_leaks(
     sessions = np.unique(main["date"].to_numpy())
     leaks: list[Leak] = []
     for cut in cuts:
-        settled = sessions[: int(np.searchsorted(sessions, cut.to_datetime64(), side="right")) - horizon_days]
+        n_past = int(np.searchsorted(sessions, cut.to_datetime64(), side="right"))
+        settled = sessions[: n_past - horizon_days]
         side_cut = cut - pd.Timedelta(days=side_delay_days)
         past = main[main["date"] <= cut], side[side["date"] <= side_cut]
         other = alter_after(main, cut, rng), alter_after(side, side_cut, rng)
