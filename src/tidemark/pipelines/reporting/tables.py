@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from itertools import combinations
 from typing import Any
 
 import pandas as pd
 
 from tidemark import incidents
-from tidemark.domain.baselines import NESTED
-from tidemark.domain.comparison import (
-    ForecastTest,
-    clark_west,
-    confidence_set,
-    diebold_mariano,
-    is_too_good,
-    superior_predictive_ability,
-)
+from tidemark.domain.comparison import ForecastTest, is_too_good
 from tidemark.domain.metrics import METRICS, T_STATISTICS
 from tidemark.errors import ModelError
 from tidemark.pipelines.params import EvaluationParams
+from tidemark.pipelines.reporting.groups import ComparisonGroup, no_verdict
 
 DATA_PREFIX = "data_"
 NONE = "-"  # not an empty text, which a CSV file gives back as NaN
@@ -120,9 +112,9 @@ def compare(
         n_tried = int((~everyone["is_baseline"]).sum())
         cells = done_cells(everyone)
         if cells.empty:
-            verdicts[str(group)] = {**_no_verdict(params), "n_tried": n_tried}
+            verdicts[str(group)] = {**no_verdict(params), "n_tried": n_tried}
             continue
-        one = _Group(str(group), cells, daily, params, resampling)
+        one = ComparisonGroup(str(group), cells, daily, params, resampling)
         tests += one.test_pairs()
         verdicts[str(group)] = {**one.judge(), "n_tried": n_tried}
         members.append(one.confidence)
@@ -142,118 +134,6 @@ def _raise_alarm(cells: pd.DataFrame, bound: float) -> None:
         f"{best['cell']}{others}: out-of-sample R2 of up to {100 * best['r2_oos_zero']:.2f} %, "
         f"above {100 * bound:g} %, is too good to be believed",
     )
-
-
-class _Group:
-    """The cells of one comparison group that have not failed, and their losses by date."""
-
-    def __init__(
-        self,
-        name: str,
-        cells: pd.DataFrame,
-        daily: pd.DataFrame,
-        params: EvaluationParams,
-        resampling: dict[str, Any],
-    ) -> None:
-        self._name, self._params, self._resampling = name, params, resampling
-        self._horizon: int = resampling["horizon_days"]
-        self._cells = cells.sort_values(["mse", "cell"], ignore_index=True)
-        baselines = self._cells[self._cells["is_baseline"]]
-        self._baselines: dict[str, str] = dict(
-            zip(baselines["cell"].tolist(), baselines["model"].tolist(), strict=True)
-        )
-        rows = daily[daily["cell"].isin(self._cells["cell"])]
-        self._losses = _by_date(rows, "sq_error")
-        self._distances = {
-            name: _by_date(rows, f"sq_distance_{name}")
-            for name in NESTED
-            if f"sq_distance_{name}" in rows
-        }
-        self.confidence = confidence_set(
-            self._losses,
-            params.confidence_set_size,
-            resampling["block_length"],
-            resampling["n_replicates"],
-            resampling["seed"],
-        )
-
-    def test_pairs(self) -> list[dict[str, Any]]:
-        """Test every cell against every other, and against the baselines nested in it."""
-        rows = []
-        for cell, other in combinations(self._cells["cell"], 2):
-            one = diebold_mariano(self._loss(cell), self._loss(other), self._horizon)
-            rows.append(self._say(cell, other, "diebold_mariano", one))
-        for against, baseline in self._baselines.items():
-            if baseline in self._distances:
-                for cell in self._models():
-                    distance = self._distances[baseline][cell].to_numpy()
-                    nested = clark_west(
-                        self._loss(cell), self._loss(against), distance, self._horizon
-                    )
-                    rows.append(self._say(cell, against, "clark_west", nested))
-        return rows
-
-    def judge(self) -> dict[str, Any]:
-        """Say whether anything beats the baselines once all tries are counted."""
-        models, resampling = self._models(), self._resampling
-        ability = {
-            baseline: superior_predictive_ability(
-                self._losses[models],
-                self._losses[baseline],
-                resampling["block_length"],
-                resampling["n_replicates"],
-                resampling["seed"],
-            )
-            for baseline in self._baselines
-            if models
-        }
-        best = next(iter(self._baselines), None)
-        p_value = ability[best].p_consistent if best in ability else None
-        members = self.confidence.index[self.confidence["in_confidence_set"]]
-        return {
-            "n_cells": len(self._cells),
-            "n_models": len(models),
-            "best_baseline": best,
-            "best_model": models[0] if models else None,
-            "superior_predictive_ability": {name: vars(one) for name, one in ability.items()},
-            "p_value": p_value,
-            "beats_baseline": p_value is not None and p_value < 1.0 - self._params.level,
-            "confidence_set": sorted(members),
-            "confidence_set_size": self._params.confidence_set_size,
-            "alarms": list(self._cells.loc[self._cells["alarm"], "cell"]),
-        }
-
-    def _models(self) -> list[str]:
-        return list(self._cells.loc[~self._cells["is_baseline"], "cell"])
-
-    def _loss(self, cell: str) -> Any:
-        return self._losses[cell].to_numpy()
-
-    def _say(self, cell: str, against: str, test: str, found: ForecastTest) -> dict[str, Any]:
-        return {"group": self._name, "cell": cell, "against": against, "test": test, **vars(found)}
-
-
-def _no_verdict(params: EvaluationParams) -> dict[str, Any]:
-    """Say of a group in which every cell has failed that there is nothing to say."""
-    return {
-        "n_cells": 0,
-        "n_models": 0,
-        "best_baseline": None,
-        "best_model": None,
-        "superior_predictive_ability": {},
-        "p_value": None,
-        "beats_baseline": False,
-        "confidence_set": [],
-        "confidence_set_size": params.confidence_set_size,
-        "alarms": [],
-    }
-
-
-def _by_date(daily: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Average a sum over the rows of each date: dates by cells, in the order of names."""
-    mean = daily[["date", "cell"]].assign(mean=daily[column] / daily["n"])
-    wide = mean.pivot(index="date", columns="cell", values="mean")  # noqa: PD010
-    return wide.sort_index(axis=1)
 
 
 def _join_tests(
