@@ -14,18 +14,16 @@ from pandas.testing import assert_frame_equal
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score, roc_auc_score
 
-from tidemark.domain import metrics
+from tidemark.domain.auc import delete_one_date_auc, weighted_auc
 from tidemark.domain.inference import mean_t_statistic
 from tidemark.domain.metrics import (
     METRICS,
     SMALLER_IS_BETTER,
     SUMS,
     T_STATISTICS,
-    delete_one_date_auc,
     metrics_from_sums,
     score_predictions,
     sum_by_date,
-    weighted_auc,
 )
 
 
@@ -296,73 +294,6 @@ def test_metrics_from_sums_replicates_of_constant_targets_have_no_r2() -> None:
 def test_metrics_from_sums_of_no_rows_are_undefined() -> None:
     """Without the only date nothing is left, and no division warns of it."""
     assert all(np.isnan(value) for value in metrics_from_sums(np.zeros(len(SUMS))).values())
-
-
-@settings(max_examples=30, deadline=None)
-@given(columns=tables, seed=st.integers(0, 99))
-def test_weighted_auc_agrees_with_scikit_learn(columns: tuple[list[int], ...], seed: int) -> None:
-    """Ties, targets of zero, dates of no weight and classes of no weight included."""
-    table = table_of(columns)
-    dates, codes = np.unique(table["date"], return_inverse=True)
-    weights = np.random.default_rng(seed).integers(0, 4, (6, len(dates)))
-    known = table["y_true"].to_numpy() != 0.0
-    is_up = table["y_true"].to_numpy()[known] > 0.0
-    found = weighted_auc(table, weights)
-    for value, of_dates in zip(found, weights, strict=True):
-        of_rows = of_dates[codes][known]
-        expected = math.nan
-        if of_rows[is_up].any() and of_rows[~is_up].any():
-            score = table["y_pred"].to_numpy()[known]
-            expected = roc_auc_score(is_up, score, sample_weight=of_rows)
-        assert value == pytest.approx(expected, rel=1e-9, abs=1e-12, nan_ok=True)
-
-
-def test_weighted_auc_in_many_chunks_equals_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What fits into memory at once changes nothing."""
-    table = random_predictions(9)
-    weights = np.random.default_rng(9).random((17, table["date"].nunique()))
-    whole = weighted_auc(table, weights)
-    monkeypatch.setattr(metrics, "CHUNK_BYTES", 8 * 3 * (len(table) + 1))
-    assert_array_equal(weighted_auc(table, weights), whole)
-    monkeypatch.setattr(metrics, "CHUNK_BYTES", 1)
-    assert_array_equal(weighted_auc(table, weights), whole)
-
-
-def test_weighted_auc_known_areas() -> None:
-    """Of four pairs three are won and one is a tie; one class alone has no area."""
-    table = on_one_date([1.0, 2.0, 0.0, -1.0, -2.0], [0.3, 0.2, 9.0, 0.2, 0.1])
-    ones = np.ones((1, 1))
-    assert_allclose(weighted_auc(table, ones), [3.5 / 4])
-    assert_allclose(weighted_auc(table.assign(y_pred=0.1), ones), [0.5])
-    assert np.isnan(weighted_auc(table.assign(y_true=0.1), ones)).all()
-    assert np.isnan(weighted_auc(table.assign(y_true=-0.1), ones)).all()
-    assert np.isnan(weighted_auc(table.assign(y_true=0.0), ones)).all()
-
-
-@pytest.mark.parametrize("shape", [(5,), (2, 4), (2, 6)])
-def test_weighted_auc_weights_of_other_dates_are_refused(shape: tuple[int, ...]) -> None:
-    """One weight a date, or it would be applied to the wrong one."""
-    with pytest.raises(ValueError, match=r"do not fit 5 dates.*\(replicates, 5\)"):
-        weighted_auc(random_predictions(1, 5), np.ones(shape))
-
-
-@settings(max_examples=30, deadline=None)
-@given(columns=tables)
-def test_delete_one_date_auc_is_the_auc_with_a_weight_of_zero(
-    columns: tuple[list[int], ...],
-) -> None:
-    """The short cut through ranks and the sum over all pairs agree, NaN where a class is gone."""
-    table = table_of(columns)
-    n_dates = table["date"].nunique()
-    assert_allclose(delete_one_date_auc(table), weighted_auc(table, 1.0 - np.eye(n_dates)))
-
-
-@pytest.mark.parametrize("sign", [-1.0, 0.0, 1.0])
-def test_delete_one_date_auc_of_one_class_is_undefined(sign: float) -> None:
-    """Targets that all rise, all fall or never move leave nothing to tell apart."""
-    table = random_predictions(11, 6)
-    found = delete_one_date_auc(table.assign(y_true=sign * 0.01))
-    assert_array_equal(found, np.full(6, np.nan))
 
 
 @pytest.mark.parametrize("score", [sum_by_date, score_predictions, delete_one_date_auc])

@@ -12,7 +12,8 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from tidemark import incidents
-from tidemark.domain.comparison import diebold_mariano, superior_predictive_ability
+from tidemark.domain.comparison import diebold_mariano
+from tidemark.domain.multiple_comparison import superior_predictive_ability
 from tidemark.errors import ModelError
 from tidemark.pipelines.reporting import documents, tables
 

@@ -7,13 +7,8 @@ from typing import Literal, TypedDict, get_args
 import numpy as np
 import pandas as pd
 
-from tidemark.domain.metrics import (
-    METRICS,
-    delete_one_date_auc,
-    metrics_from_sums,
-    sum_by_date,
-    weighted_auc,
-)
+from tidemark.domain.auc import delete_one_date_auc, weighted_auc
+from tidemark.domain.metrics import METRICS, metrics_from_sums, sum_by_date
 
 Method = Literal["stationary", "circular"]
 Kind = Literal["bca", "percentile"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from tidemark.domain.auc import weighted_auc
 from tidemark.domain.inference import mean_t_statistic
+from tidemark.domain.scoring import code_dates, divide
 
 METRICS = (
     "mae",
@@ -39,7 +41,6 @@ SUMS = (
 )
 
 MIN_ROWS_OF_AN_IC = 3  # two rows are always perfectly correlated
-CHUNK_BYTES = 2**20  # of one array of `weighted_auc`, which holds five: they stay in the cache
 
 
 def sum_by_date(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -71,7 +72,7 @@ def sum_by_date(predictions: pd.DataFrame) -> pd.DataFrame:
     ValueError
         If there are no rows, or a date, target or forecast is missing or infinite.
     """
-    codes, dates = _code_dates(predictions)
+    codes, dates = code_dates(predictions)
     order = np.argsort(codes, kind="stable")
     starts = np.searchsorted(codes[order], np.arange(len(dates)))
     by_row = _tabulate_rows(predictions)
@@ -123,106 +124,21 @@ def metrics_from_sums(sums: np.ndarray) -> dict[str, np.ndarray]:
     """
     by_name = np.moveaxis(np.asarray(sums, dtype="float64"), -1, 0)
     of = dict(zip(SUMS, by_name, strict=True))
-    mse = _divide(of["sq_error"], of["n"])
-    deviations = of["sq_y"] - _divide(of["y"] ** 2, of["n"])
+    mse = divide(of["sq_error"], of["n"])
+    deviations = of["sq_y"] - divide(of["y"] ** 2, of["n"])
     # Below this share of the squares, deviations are rounding errors: the targets are constant.
     is_varied = deviations > 1e-12 * of["sq_y"]
     return {
-        "mae": _divide(of["abs_error"], of["n"]),
+        "mae": divide(of["abs_error"], of["n"]),
         "mse": mse,
         "rmse": np.sqrt(mse),
-        "r2": 1.0 - _divide(of["sq_error"], np.where(is_varied, deviations, 0.0)),
-        "r2_oos_zero": 1.0 - _divide(of["sq_error"], of["sq_zero"]),
-        "r2_oos_mean": 1.0 - _divide(of["sq_error"], of["sq_mean"]),
-        "hit_rate": _divide(of["hits"], of["signed"]),
-        "ic": _divide(of["ic"], of["n_ic"]),
-        "rank_ic": _divide(of["rank_ic"], of["n_rank_ic"]),
+        "r2": 1.0 - divide(of["sq_error"], np.where(is_varied, deviations, 0.0)),
+        "r2_oos_zero": 1.0 - divide(of["sq_error"], of["sq_zero"]),
+        "r2_oos_mean": 1.0 - divide(of["sq_error"], of["sq_mean"]),
+        "hit_rate": divide(of["hits"], of["signed"]),
+        "ic": divide(of["ic"], of["n_ic"]),
+        "rank_ic": divide(of["rank_ic"], of["n_rank_ic"]),
     }
-
-
-def weighted_auc(predictions: pd.DataFrame, weights: np.ndarray) -> np.ndarray:
-    """Compute the area under the ROC curve of the forecast as a score for a positive target.
-
-    It is the chance that a row with a positive target has a larger forecast than one with a
-    negative target, equal forecasts counting half. Rows with a target of zero play no part.
-
-    Parameters
-    ----------
-    predictions : DataFrame
-        As for `sum_by_date`.
-    weights : ndarray, shape (replicates, dates)
-        What each row of a date counts, none below zero; dates ascending.
-
-    Returns
-    -------
-    ndarray of float64, shape (replicates,)
-        NaN where one of the classes has no weight.
-
-    Raises
-    ------
-    ValueError
-        As for `sum_by_date`, and if there is not one weight for each date.
-
-    References
-    ----------
-    Hanley, J. A. and McNeil, B. J. (1982), The Meaning and Use of the Area under a Receiver
-    Operating Characteristic (ROC) Curve, Radiology 143, 29-36.
-    """
-    codes, dates = _code_dates(predictions)
-    if weights.ndim != 2 or weights.shape[1] != len(dates):
-        raise ValueError(
-            f"Weights of shape {weights.shape} do not fit {len(dates)} dates: give an array of "
-            f"shape (replicates, {len(dates)}), one column for each date of the predictions"
-        )
-    (up_codes, up_scores), (down_codes, down_scores) = _split_by_sign(predictions, codes)
-    below = np.searchsorted(down_scores, up_scores, side="left")
-    up_to = np.searchsorted(down_scores, up_scores, side="right")
-    n_at_once = max(1, CHUNK_BYTES // (8 * (len(codes) + 1)))
-    auc = np.empty(len(weights))
-    for first in range(0, len(weights), n_at_once):
-        chunk = np.asarray(weights[first : first + n_at_once], dtype="float64")
-        up = np.take(chunk, up_codes, axis=1)
-        passed = np.zeros((len(chunk), len(down_codes) + 1))
-        np.cumsum(np.take(chunk, down_codes, axis=1), axis=1, out=passed[:, 1:])
-        beaten = np.take(passed, below, axis=1)
-        beaten += np.take(passed, up_to, axis=1)
-        pairs = up.sum(axis=1) * passed[:, -1]
-        auc[first : first + n_at_once] = _divide(np.einsum("ij,ij->i", up, beaten) / 2.0, pairs)
-    return auc
-
-
-def delete_one_date_auc(predictions: pd.DataFrame) -> np.ndarray:
-    """Compute the area under the ROC curve without each of the dates in turn.
-
-    The wins of positive over negative rows are a quadratic form in the weights of the dates, so
-    leaving out a date takes away its row and its column and gives back where they cross. Every
-    entry that is needed comes from ranks: no array has more elements than there are rows.
-
-    Parameters
-    ----------
-    predictions : DataFrame
-        As for `sum_by_date`.
-
-    Returns
-    -------
-    ndarray of float64, shape (dates,)
-        Dates ascending. NaN where a class has no rows on the other dates.
-    """
-    codes, dates = _code_dates(predictions)
-    (up_codes, up_scores), (down_codes, down_scores) = _split_by_sign(predictions, codes)
-    n_dates = len(dates)
-    beaten = _mean_position(down_scores, up_scores)
-    beating = len(up_scores) - _mean_position(up_scores, down_scores)
-    n_up = np.bincount(up_codes, minlength=n_dates)
-    n_down = np.bincount(down_codes, minlength=n_dates)
-    ranks = pd.Series(np.concatenate([up_scores, down_scores]))
-    ranks = ranks.groupby(np.concatenate([up_codes, down_codes])).rank()
-    own_ranks = np.bincount(up_codes, ranks.to_numpy()[: len(up_codes)], minlength=n_dates)
-    within = own_ranks - n_up * (n_up + 1) / 2.0
-    beaten_by_date = np.bincount(up_codes, beaten, minlength=n_dates)
-    lost = beaten_by_date + np.bincount(down_codes, beating, minlength=n_dates)
-    pairs = (len(up_codes) - n_up) * (len(down_codes) - n_down)
-    return _divide(beaten.sum() - lost + within, pairs.astype("float64"))
 
 
 def score_predictions(predictions: pd.DataFrame) -> dict[str, float]:
@@ -249,26 +165,6 @@ def score_predictions(predictions: pd.DataFrame) -> dict[str, float]:
     return scores
 
 
-def _code_dates(predictions: pd.DataFrame) -> tuple[np.ndarray, pd.Index]:
-    """Give every row its date's number, dates ascending; refuse a table that cannot be scored."""
-    if predictions.empty:
-        raise ValueError(
-            "There are no predictions to score: the table has no rows. Check that the test folds "
-            "are not empty"
-        )
-    is_bad = predictions["date"].isna().to_numpy()
-    for name in ("y_true", "y_pred"):
-        is_bad = is_bad | ~np.isfinite(predictions[name].to_numpy(dtype="float64"))
-    if is_bad.any():
-        raise ValueError(
-            f"{is_bad.sum()} of {len(predictions)} predictions have no date, or a y_true or "
-            f"y_pred that is missing or infinite, first on {predictions['date'][is_bad].iloc[0]}. "
-            "Leave such rows out of every cell alike before scoring"
-        )
-    codes, dates = pd.factorize(predictions["date"], sort=True)
-    return codes, pd.Index(dates, name="date")
-
-
 def _tabulate_rows(predictions: pd.DataFrame) -> dict[str, np.ndarray]:
     """Compute what each row adds to the sums by date."""
     target, forecast = (
@@ -293,12 +189,6 @@ def _tabulate_rows(predictions: pd.DataFrame) -> dict[str, np.ndarray]:
     }
 
 
-def _divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """Divide; NaN where the denominator is zero or missing."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(denominator > 0.0, numerator / denominator, np.nan)
-
-
 def _varies_by_date(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """Tell on which dates values differ by more than the rounding of one value."""
     low, high = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
@@ -317,7 +207,7 @@ def _correlate_by_date(
     joint, sq_one, sq_other = (
         np.add.reduceat(product, starts) for product in (one * other, one**2, other**2)
     )
-    return np.where(is_defined, np.nan_to_num(_divide(joint, np.sqrt(sq_one * sq_other))), 0.0)
+    return np.where(is_defined, np.nan_to_num(divide(joint, np.sqrt(sq_one * sq_other))), 0.0)
 
 
 def _scale_by_date(values: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -325,20 +215,3 @@ def _scale_by_date(values: np.ndarray, starts: np.ndarray, sizes: np.ndarray) ->
     extent = np.maximum.reduceat(values, starts) - np.minimum.reduceat(values, starts)
     mean = np.add.reduceat(values, starts) / sizes
     return np.asarray((values - np.repeat(mean, sizes)) / np.repeat(extent + (extent == 0), sizes))
-
-
-def _split_by_sign(
-    predictions: pd.DataFrame, codes: np.ndarray
-) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Return date numbers and forecasts of the positive and the negative rows, by forecast."""
-    target = predictions["y_true"].to_numpy(dtype="float64")
-    forecast = predictions["y_pred"].to_numpy(dtype="float64")
-    order = np.argsort(forecast, kind="stable")
-    up, down = order[target[order] > 0.0], order[target[order] < 0.0]
-    return (codes[up], forecast[up]), (codes[down], forecast[down])
-
-
-def _mean_position(ordered: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Count how many of the ordered values are smaller, equal ones counting half."""
-    left = np.searchsorted(ordered, values, side="left")
-    return np.asarray((left + np.searchsorted(ordered, values, side="right")) / 2.0)

@@ -57,6 +57,10 @@ class Quantity:
         return f"squared {self.unit}" if " " in self.unit else f"{self.unit}²"
 
 
+TARGET = Quantity("target", "unit of the target", 1.0)
+"""The quantity of a study that does not name its own."""
+
+
 def new_figure(
     title: str, width: float = WIDTH, height: float = HEIGHT, columns: int = 1
 ) -> tuple[Figure, list[Axes]]:

@@ -9,14 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tidemark.domain.comparison_figures import (
-    draw_cumulative_r2,
-    draw_forest,
-    draw_heat_map,
-    draw_loss_differential,
-)
+from tidemark.domain.comparison_figures import draw_forest, draw_heat_map
 from tidemark.domain.figures import CELL_FIGURES
 from tidemark.domain.plotting import Quantity
+from tidemark.domain.time_figures import MAX_LINES, draw_cumulative_r2, draw_loss_differential
 from tidemark.errors import LeakageFound
 from tidemark.pipelines.drawing import MISSING, draw_twice
 from tidemark.pipelines.reporting.findings import say_p, show_p
@@ -30,7 +26,6 @@ STUDY_FIGURES = ("comparison", "heat_map", "cumulative_r2", "loss_differential")
 
 Templates = dict[str, Callable[[], str]]
 
-_MAX_LINES = 6
 _WORDS = {
     "predicted_vs_true": "Predicted against true",
     "hexbin": "Density of predicted against true",
@@ -61,7 +56,7 @@ def draw(
     quantity = Quantity(**params.quantity.model_dump())
     # The best cell of each model: scenarios that differ little would hide each other.
     ranked = done_cells(cells).sort_values(RANK_BY).drop_duplicates("model")
-    lines = list(dict.fromkeys([*filter(None, [best, baseline]), *ranked["cell"]]))[:_MAX_LINES]
+    lines = list(dict.fromkeys([*filter(None, [best, baseline]), *ranked["cell"]]))[:MAX_LINES]
     pictures: dict[str, Callable[[], Any]] = {
         "comparison": partial(draw_forest, cells, "r2_oos_zero", baseline, quantity),
         "heat_map": partial(draw_heat_map, cells, "r2_oos_zero", quantity),

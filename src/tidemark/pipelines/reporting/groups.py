@@ -8,13 +8,8 @@ from typing import Any
 import pandas as pd
 
 from tidemark.domain.baselines import NESTED
-from tidemark.domain.comparison import (
-    ForecastTest,
-    clark_west,
-    confidence_set,
-    diebold_mariano,
-    superior_predictive_ability,
-)
+from tidemark.domain.comparison import ForecastTest, clark_west, diebold_mariano
+from tidemark.domain.multiple_comparison import confidence_set, superior_predictive_ability
 from tidemark.pipelines.params import EvaluationParams
 
 
