@@ -54,16 +54,21 @@ def main(prices_file: str, exogenous_file: str, folder: Path) -> None:
     raw = pd.read_parquet(prices_file), pd.read_parquet(exogenous_file)
     report, profile, left, *candidates = data.validate(*raw, "2019-01-03", validation)
     prices, exogenous, fingerprint = data.accept(report, left, *candidates)
-    targets = data.label(prices, exogenous, LabelParams.model_validate(study["labels"]))
-    baselines = data.forecast(prices, BaselineParams.model_validate(study["baselines"]))
+    labels = LabelParams.model_validate(study["labels"])
+    known = BaselineParams.model_validate(study["baselines"])
+    targets = data.label(prices, exogenous, labels)
+    baselines = data.forecast(prices, known)
     split = SplitParams.model_validate(study["split"])
     published = publish(targets, baselines, split, evaluation)
+    cuts = AuditParams.model_validate(study["audit"])
+    checked = data.audit(prices, exogenous, published[0], labels, known, cuts)
 
     boards, dailies, albums = [], [], []
     for scenario, about in plan["scenarios"]["returns"].items():
         place = folder / scenario
         place.mkdir(parents=True)
-        parts, told = (), ()
+        parts: tuple[Any, ...] = ()
+        told: tuple[Any, ...] = ({}, checked)
         if "preprocess" in about:
             treated = PreprocessParams.model_validate(about["preprocess"])
             made = prepare(place, treated, study, prices, exogenous, targets, published[0])
@@ -79,7 +84,7 @@ def main(prices_file: str, exogenous_file: str, folder: Path) -> None:
             outcomes.append(outcome)
             sums.append(daily)
             figures += pictures
-        boards.append((tables.tabulate if told else tables.tabulate_baselines)(*told, *outcomes))
+        boards.append(tables.tabulate(*told, *outcomes))
         dailies.append(tables.gather(*sums))
         albums.append(documents.assemble_album(*outcomes, *figures))
 
@@ -166,7 +171,9 @@ def write_reports(
         (folder / f"{number}.md").write_text(text)
     page = documents.write_page(said, templates, *figures, *albums)
     (folder / "report.html").write_text(page)
-    (folder / "certificate.json").write_text(json.dumps(documents.certify(said, page)))
+    certificate = documents.certify(said, page)
+    (folder / "certificate.json").write_text(json.dumps(certificate))
+    documents.gate(certificate)
 
 
 if __name__ == "__main__":

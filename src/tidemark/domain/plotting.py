@@ -287,6 +287,6 @@ def render_png(figure: Figure) -> bytes:
     width, height = (round(inches * figure.dpi) for inches in figure.get_size_inches())
     picture = Image.frombytes("RGBA", (width, height), drawn.getvalue()).convert("RGB")
     buffer = io.BytesIO()
-    reduced = picture.quantize(_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    reduced.save(buffer, format="png", optimize=True)
+    reduced = picture.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    reduced.save(buffer, format="png", compress_level=6)
     return buffer.getvalue()
