@@ -16,7 +16,7 @@ from tidemark.pipelines.modelling.params import ModelParams, TrainParams
 from tidemark.pipelines.params import EvaluationParams, SplitParams
 from tidemark.pipelines.reporting.tables import compare, tabulate, tabulate_baselines
 
-N_DATES, N_NAMES = 800, 8
+N_DATES, N_NAMES = 600, 6
 WEIGHTS = np.array([0.25, -0.15, 0.0])
 NOISE = 0.02
 N_SEEDS = 100
@@ -24,7 +24,7 @@ N_SEEDS = 100
 SPLIT = SplitParams(test_share=0.5, n_folds=3, horizon_days=1, embargo_days=0, refit_sessions=100)
 EVALUATION = EvaluationParams(
     seed=42,
-    n_replicates=500,
+    n_replicates=300,
     bootstrap="stationary",
     block_length_days="auto",
     interval="bca",
@@ -165,5 +165,5 @@ def test_planted_signal_is_found_and_its_interval_covers_the_truth() -> None:
 @pytest.mark.slow
 def test_noise_is_rarely_taken_for_a_signal() -> None:
     """Without a signal the test of the grid rejects about as often as its size allows."""
-    rejected = sum(run_study(seed, strength=0.0)[0]["beats_baseline"] for seed in range(40))
-    assert rejected <= 6  # of 40 at 5 %: more has a probability of under one percent
+    rejected = sum(run_study(seed, strength=0.0)[0]["beats_baseline"] for seed in range(30))
+    assert rejected <= 5  # of 30 at 5 %: more has a probability of under half a percent
