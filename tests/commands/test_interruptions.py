@@ -78,7 +78,7 @@ def test_run_killed_is_closed_as_killed_at_the_next_start(workplace: Any) -> Non
     run.communicate(timeout=60)
     assert {one.info.status for one in workplace.mlflow_runs()} == {"RUNNING"}
 
-    done = workplace.kedro("--pipeline", "data_engineering")
+    done = workplace.kedro("--to-nodes", "returns_data.publish")
     assert done.returncode == 0, done.stderr
     assert "had died" in done.stderr
     assert "Nothing to do" in done.stderr

@@ -8,6 +8,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -235,6 +236,10 @@ def test_search_for_processes_finds_what_a_run_has_left(trial: Trial) -> None:
     """A process that belongs to a run and lives on is found, and ended."""
     process = trial.undisturbed.start("sequential")
     try:
+        # Between fork and exec a process has no words of its own yet.
+        deadline = time.monotonic() + 10.0
+        while not trial.undisturbed.processes() and time.monotonic() < deadline:
+            time.sleep(0.05)
         assert trial.undisturbed.processes() == [process.process.pid]
     finally:
         assert process.end_all() == [process.process.pid]
