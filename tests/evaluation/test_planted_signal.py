@@ -98,7 +98,7 @@ def run_study(seed: int, strength: float) -> tuple[dict[str, Any], dict[str, Any
     test = joined[joined["date"] >= dates["test_start"]].reset_index(drop=True)
     fits: list[tuple[Any, int]] = []
     outcomes, dailies = {}, {}
-    for name in ["zero", "trailing_mean", "last_value", *MODELS]:
+    for name in ["zero", *MODELS]:
         baseline = name not in MODELS
         cell = Cell("returns", "base" if baseline else "plain", name)
         if baseline:
