@@ -100,7 +100,7 @@ def _pair(
     name: str, before: StoredCell | None, after: StoredCell | None, data_root: Path
 ) -> CellPair:
     if before is None or after is None:
-        return CellPair(name, note=f"only in the {'second' if before is None else 'first'} run")
+        return CellPair(name, note=f"not made in the {'first' if before is None else 'second'} run")
     for which, one in (("first", before), ("second", after)):
         if one.status == "failed":
             return CellPair(name, note=f"failed in the {which} run")
