@@ -1,22 +1,14 @@
-"""The embedded default data is what its README says, and what its sources give."""
+"""The embedded data of the stock-returns study is what the data's README says."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
-from types import ModuleType
-from zipfile import ZipFile
 
 import pandas as pd
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "data" / "rebuild.py"
 FOLDER = ROOT / "data" / "01_raw" / "returns"
 
 FIRST_DAY = pd.Timestamp("1999-01-04")
@@ -24,7 +16,6 @@ LAST_DAY = pd.Timestamp("2019-01-03")
 TICKERS = ["AAPL", "AMD", "BAC", "BBY", "CVX", "GE", "HD", "JNJ", "JPM", "KO"]
 TICKERS += ["LLY", "MRK", "MSFT", "PEP", "PFE", "PG", "RRC", "UNH", "WMT", "XOM"]
 SERIES = ["eurusd", "usdjpy", "wti"]
-EXIT_NO_DOWNLOAD = 3
 
 
 @pytest.fixture(scope="module")
@@ -49,24 +40,6 @@ def close(prices: pd.DataFrame) -> pd.Series:
 def value(exogenous: pd.DataFrame) -> pd.Series:
     """Index the exogenous values by series and date."""
     return exogenous.set_index(["series", "date"])["value"]
-
-
-@pytest.fixture(scope="module")
-def rebuild() -> ModuleType:
-    """Import the script as a module."""
-    spec = importlib.util.spec_from_file_location("tidemark_data_rebuild", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def copied_folder(tmp_path: Path) -> Path:
-    """Copy the embedded data into a folder that a test may damage."""
-    return Path(shutil.copytree(FOLDER, tmp_path / "returns"))
 
 
 # --- The files ------------------------------------------------------------------------------
@@ -275,85 +248,3 @@ def test_exogenous_calendar_against_sessions_differs_by_known_counts(
 
     assert len(sessions.difference(days)) == absent
     assert len(days.difference(sessions)) == extra
-
-
-# --- The script -----------------------------------------------------------------------------
-
-
-def test_comparison_of_equal_files_finds_nothing(rebuild: ModuleType, copied_folder: Path) -> None:
-    """A folder that equals the embedded data has no differences."""
-    assert rebuild.compare(FOLDER, copied_folder) == []
-
-
-def test_comparison_of_changed_value_names_file_and_checksums(
-    rebuild: ModuleType, copied_folder: Path, prices: pd.DataFrame
-) -> None:
-    """One changed close is found, and so is the checksum that no longer fits."""
-    changed = prices.copy()
-    changed.loc[0, "close"] = 0.314
-    rebuild.write_table(changed, copied_folder / "prices.parquet")
-
-    assert rebuild.compare(FOLDER, copied_folder) == [
-        "prices.parquet has other content (rows: 1), first in row 0: close 0.314 (rebuilt: 0.313).",
-        "SHA256SUMS does not match the files beside it.",
-    ]
-
-
-def test_comparison_of_shorter_table_gives_both_counts(
-    rebuild: ModuleType, copied_folder: Path, exogenous: pd.DataFrame
-) -> None:
-    """A table that lost its last row is found."""
-    rebuild.write_table(exogenous.iloc[:-1], copied_folder / "exogenous.parquet")
-
-    assert rebuild.compare(FOLDER, copied_folder)[0] == (
-        "exogenous.parquet has 15265 rows, the rebuilt table has 15266."
-    )
-
-
-def test_comparison_of_absent_file_names_it(rebuild: ModuleType, copied_folder: Path) -> None:
-    """A file that is not there is found."""
-    (copied_folder / "exogenous.parquet").unlink()
-
-    assert rebuild.compare(FOLDER, copied_folder) == ["exogenous.parquet is missing."]
-
-
-def test_package_with_other_content_is_refused(tmp_path: Path) -> None:
-    """A package whose member is not the expected file ends the script with status 1."""
-    with ZipFile(tmp_path / "skfolio-1.12.2-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("skfolio/datasets/data/sp500_dataset.csv.gz", b"other content")
-
-    done = run_script("--wheels", tmp_path, "--out", tmp_path / "out")
-
-    assert done.returncode == 1
-    assert "is not the expected file" in done.stderr
-    assert not (tmp_path / "out").exists()
-
-
-def test_folder_without_packages_is_refused(tmp_path: Path) -> None:
-    """A folder of packages that lacks one ends the script with status 1 and the package's name."""
-    done = run_script("--wheels", tmp_path, "--check")
-
-    assert done.returncode == 1
-    assert "no wheel or sdist of skfolio==1.12.2" in done.stderr
-
-
-@pytest.mark.network
-def test_check_of_committed_files_finds_no_difference() -> None:
-    """The sources, downloaded anew, give the committed files."""
-    done = run_script("--check")
-    if done.returncode == EXIT_NO_DOWNLOAD:
-        pytest.skip("no download of the source packages: " + " ".join(done.stderr.split()))
-
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def run_script(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run the script in a process of its own; pip tries a failed download once more only."""
-    return subprocess.run(
-        [sys.executable, SCRIPT, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        env={**os.environ, "PIP_RETRIES": "1"},
-    )

@@ -1,0 +1,1 @@
+"""What `data/rebuild.py` does: read members of packages, build tables, write and compare them."""
