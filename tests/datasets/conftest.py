@@ -1,8 +1,10 @@
-"""A catalog of files of every kind that the project writes."""
+"""A catalog of files of every kind that the project writes, and a server of recorded answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,10 @@ import pytest
 from kedro.io import DataCatalog
 
 from tidemark.datasets.catalog import SharedTidemarkCatalog, TidemarkCatalog
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from replay import WIRE, ReplayServer, replay_wire
 
 # Kedro's own datasets, by the ending of their file.
 TYPES = {
@@ -46,3 +52,25 @@ def new_catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[...,
         return made
 
     return make
+
+
+@pytest.fixture
+def replay_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ReplayServer]:
+    """Run a server of recorded answers for one test; it knows none yet."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with ReplayServer() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.stopping.set()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def wire_server(replay_server: ReplayServer) -> ReplayServer:
+    """Serve what the real services have sent, where their recordings are at hand."""
+    if not WIRE.is_dir():
+        pytest.skip(f"needs the recorded answers in '{WIRE}'")
+    replay_wire(replay_server)
+    return replay_server

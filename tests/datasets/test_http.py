@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import shutil
 import socket
 import ssl
@@ -307,3 +308,116 @@ def _all_words(error: BaseException) -> str:
 def test_show_address_never_shows_what_is_secret(url: str, shown: str) -> None:
     """Host, port and path are left; of what cannot be taken apart, nothing is."""
     assert show_address(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_taken"),
+    [
+        ("application/json", True),
+        ("Application/JSON; charset=UTF-8", True),
+        ("", True),
+        (None, True),
+        ("text/html; charset=UTF-8", False),
+        ("application/jsonp", False),
+    ],
+)
+def test_download_of_another_type_of_content_is_transient(
+    scripted_server: Any, sent: str | None, is_taken: bool
+) -> None:
+    """An error page with status 200 says what it is; an answer that says nothing is looked at."""
+    scripted_server.answer(body=TEXT, headers={} if sent is None else {"Content-Type": sent})
+    address = scripted_server.address("prices.json")
+
+    if is_taken:
+        assert download(address, media_type="application/json") == TEXT
+        return
+    error = _refused(address, media_type="application/json")
+    assert error.is_transient
+    assert f"sent {sent.partition(';')[0]} and not application/json" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "explained"),
+    [(404, True), (400, True), (304, True), (429, False), (503, False)],
+)
+def test_download_refused_for_good_says_what_its_caller_makes_of_it(
+    scripted_server: Any, status: int, explained: bool
+) -> None:
+    """The caller reads the body of a refusal; a fault that passes needs no explanation."""
+    scripted_server.answer(status=status, body=b"" if status == 304 else b"no such thing")
+    seen: list[tuple[int, bytes]] = []
+
+    def explain(status: int, body: bytes) -> str | None:
+        seen.append((status, body))
+        return "It does not exist. Take another."
+
+    error = _refused(scripted_server.address("prices.csv"), explain=explain)
+
+    assert error.is_transient is not explained
+    assert seen == ([(status, b"" if status == 304 else b"no such thing")] if explained else [])
+    assert str(error).endswith(": It does not exist. Take another.") is explained
+
+
+@pytest.mark.parametrize("fault", ["nothing to say", "cut", "silent", "wrongly packed"])
+def test_download_refused_without_an_explanation_names_the_general_remedy(
+    scripted_server: Any, fault: str
+) -> None:
+    """A refusal whose body cannot be read is a refusal all the same."""
+    facts: dict[str, Any] = {
+        "nothing to say": {"body": b"sorry"},
+        "cut": {"body": b"sorry", "headers": {"Content-Length": "999"}},
+        "silent": {"body": b"sorry", "pause_seconds": 30.0},
+        "wrongly packed": {"body": b"sorry", "headers": {"Content-Encoding": "gzip"}},
+    }[fault]
+    scripted_server.answer(status=404, **facts)
+
+    error = _refused(
+        scripted_server.address("prices.csv"),
+        read_timeout_seconds=0.1,
+        explain=lambda _, body: "never" if body not in (b"", b"sorry") else None,
+    )
+
+    assert not error.is_transient
+    assert "answered 404 Not Found. Check the address" in str(error)
+
+
+def test_download_host_that_asked_for_quiet_is_left_alone_at_every_address(
+    scripted_server: Any,
+) -> None:
+    """Limits count requests of a host; another port is another host."""
+    scripted_server.answer(status=429, headers={"Retry-After": "1"})
+    scripted_server.answer(body=TEXT)
+    _refused(scripted_server.address("prices.csv?key=1"))
+
+    error = _refused(scripted_server.address("rates.csv", user="bob:tiger"))
+
+    assert error.is_transient
+    assert error.retry_after_seconds is not None
+    assert 0 < error.retry_after_seconds <= 1
+    assert "asked to be left alone" in str(error)
+    assert len(scripted_server.paths) == 1
+    time.sleep(error.retry_after_seconds)
+    assert download(scripted_server.address("rates.csv")) == TEXT
+
+
+def test_download_waits_for_its_turn(scripted_server: Any) -> None:
+    """Requests of a process to one host are evenly apart; without a limit they do not wait."""
+    scripted_server.answer(body=TEXT)
+    begun = time.monotonic()
+    for name in ("a", "b", "c"):
+        download(scripted_server.address(name), requests_per_second=10)
+    assert time.monotonic() - begun >= 0.2
+
+
+def test_download_logs_of_the_library_show_no_query(
+    scripted_server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At its finest level, urllib3 tells what it asks for; it does so without the query."""
+    scripted_server.answer(body=TEXT)
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "urllib3")
+
+    download(scripted_server.address("prices.csv?apikey=hunter2"))
+
+    assert '"GET /prices.csv?*** HTTP/1.1" 200' in caplog.text
+    assert "hunter2" not in caplog.text + "".join(str(record.args) for record in caplog.records)

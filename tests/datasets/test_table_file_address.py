@@ -17,8 +17,9 @@ from kedro.framework.startup import bootstrap_project
 from kedro.io import AbstractDataset, DataCatalog, DatasetError
 
 from tidemark.checkpoints.entries import stored_path
+from tidemark.datasets.downloads import name_folder
 from tidemark.datasets.snapshot import SnapshotDataset
-from tidemark.datasets.table_file import TableFileDataset, name_folder
+from tidemark.datasets.table_file import TableFileDataset
 from tidemark.errors import SourceError
 from tidemark.incidents import Collector, collect
 

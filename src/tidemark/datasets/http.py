@@ -3,22 +3,62 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import re
 import ssl
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tidemark.errors import SourceError
+
+if TYPE_CHECKING:
+    import requests
 
 _CHUNK = 1 << 16
 _REQUEST_TIMEOUT = 408
 _TOO_MANY_REQUESTS = 429
 
-_quiet_until: dict[str, float] = {}  # what each address has asked for, by the monotonic clock
+
+class _HideQueries(logging.Filter):
+    """Take the query from every address that a record of urllib3 shows."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                re.sub(r"\?.*", "?***", one) if isinstance(one, str) else one for one in record.args
+            )
+        return True
+
+
+# At its finest level, urllib3 logs each request with its query.
+logging.getLogger("urllib3.connectionpool").addFilter(_HideQueries())
+
+
+@dataclass
+class _Host:
+    """When a host may be asked again, by the monotonic clock of this process."""
+
+    quiet_until: float = 0.0  # what the host itself has asked for
+    next_turn: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take_turn(self, requests_per_second: float) -> None:
+        """Wait until so many requests a second, evenly apart, allow one more."""
+        with self.lock:
+            now = time.monotonic()
+            turn = max(now, self.next_turn)
+            self.next_turn = turn + 1 / requests_per_second
+        time.sleep(turn - now)
+
+
+_hosts: dict[str, _Host] = {}
 
 
 def download(
@@ -27,6 +67,9 @@ def download(
     read_timeout_seconds: float = 30.0,
     total_timeout_seconds: float = 300.0,
     headers: Mapping[str, str] | None = None,
+    requests_per_second: float | None = None,
+    media_type: str | None = None,
+    explain: Callable[[int, bytes], str | None] | None = None,
 ) -> bytes:
     """Fetch all bytes at an address, once: whoever calls decides whether to try again.
 
@@ -42,6 +85,13 @@ def download(
         How long all may take; overstepped by one silence at the most.
     headers : mapping, optional
         Headers to send beside the project's own, or in their place.
+    requests_per_second : float, optional
+        How often this process may ask the address's host; a request waits for its turn.
+    media_type : str, optional
+        The only type of content that is taken, if the answer says its type.
+    explain : callable, optional
+        Takes the status and the body of an answer that is refused for good, and says what it
+        means and what to do; None leaves that to a general remedy.
 
     Returns
     -------
@@ -51,25 +101,29 @@ def download(
     Raises
     ------
     SourceError
-        Transient: no connection, silence, a body that breaks off, 408, 429, 5xx. For good: any
-        other status but 2xx, a refused certificate, an address that cannot be asked for.
+        Transient: no connection, silence, a body that breaks off, another type of content, 408,
+        429, 5xx, and a host that has asked to be left alone. For good: any other status but 2xx,
+        a refused certificate, an address that cannot be asked for.
     """
     from requests.exceptions import RequestException
     from urllib3.exceptions import HTTPError
 
     limits = (connect_timeout_seconds, read_timeout_seconds, total_timeout_seconds)
-    quiet = _quiet_until.get(url, 0.0) - time.monotonic()
+    host = _hosts.setdefault(_name_host(url), _Host())
+    quiet = host.quiet_until - time.monotonic()
     if quiet > 0:
         raise SourceError(
             f"{show_address(url)} asked to be left alone for {quiet:.0f} more seconds.",
             is_transient=True,
             retry_after_seconds=quiet,
         )
+    if requests_per_second is not None:
+        host.take_turn(requests_per_second)
     try:
-        return _fetch(url, limits, headers or {})
+        return _fetch(url, limits, headers or {}, media_type, explain)
     except SourceError as error:
         if error.retry_after_seconds:
-            _quiet_until[url] = time.monotonic() + error.retry_after_seconds
+            host.quiet_until = time.monotonic() + error.retry_after_seconds
         raise
     except (RequestException, HTTPError, ValueError) as error:
         failure = _judge_failure(error, show_address(url))
@@ -100,7 +154,18 @@ def show_address(url: str) -> str:
     return f"{parts.scheme}://{user}{place}{'' if port is None else f':{port}'}{parts.path}"
 
 
-def _fetch(url: str, limits: tuple[float, float, float], headers: Mapping[str, str]) -> bytes:
+def _name_host(url: str) -> str:
+    """Name scheme, host and port: whoever limits requests counts all of its addresses."""
+    return "/".join(show_address(url).replace("***@", "").split("/")[:3])
+
+
+def _fetch(
+    url: str,
+    limits: tuple[float, float, float],
+    headers: Mapping[str, str],
+    media_type: str | None,
+    explain: Callable[[int, bytes], str | None] | None,
+) -> bytes:
     import requests
 
     connect, read, total = limits
@@ -111,7 +176,8 @@ def _fetch(url: str, limits: tuple[float, float, float], headers: Mapping[str, s
     }
     waits = (min(connect, total), min(read, total))
     with requests.get(url, headers={**own, **headers}, timeout=waits, stream=True) as response:
-        _check_status(response.status_code, response.headers, show_address(url))
+        _check_status(response, show_address(url), explain)
+        _check_type(response.headers.get("Content-Type", ""), show_address(url), media_type)
         body = bytearray()
         while time.monotonic() <= deadline:
             # Unlike iter_content, read1 returns as soon as there is anything.
@@ -126,19 +192,45 @@ def _fetch(url: str, limits: tuple[float, float, float], headers: Mapping[str, s
     )
 
 
-def _check_status(status: int, headers: Mapping[str, str], shown: str) -> None:
+def _check_status(
+    response: requests.Response, shown: str, explain: Callable[[int, bytes], str | None] | None
+) -> None:
+    status = response.status_code
     if 200 <= status < 300:
         return
     answer = f"{shown} answered {status} {http.client.responses.get(status, '')}".rstrip()
     if status >= 500 or status in (_REQUEST_TIMEOUT, _TOO_MANY_REQUESTS):
-        wait = read_retry_after(headers.get("Retry-After", ""))
+        wait = read_retry_after(response.headers.get("Retry-After", ""))
         when = "later" if wait is None else f"in {wait:.0f} seconds, as it asks"
         raise SourceError(
             f"{answer}. Try again {when}.", is_transient=True, retry_after_seconds=wait
         )
-    raise SourceError(
-        f"{answer}. Check the address, and whether you may read it.", is_transient=False
+    reason = None if explain is None else explain(status, _read_reason(response))
+    remedy = (
+        ". Check the address, and whether you may read it." if reason is None else f": {reason}"
     )
+    raise SourceError(f"{answer}{remedy}", is_transient=False)
+
+
+def _read_reason(response: requests.Response) -> bytes:
+    """Read the beginning of a refusal's body; what cannot be read explains nothing."""
+    from urllib3.exceptions import HTTPError
+
+    try:
+        body: bytes = response.raw.read(_CHUNK, decode_content=True)
+    except (HTTPError, OSError, ValueError):
+        return b""
+    return body
+
+
+def _check_type(found: str, shown: str, media_type: str | None) -> None:
+    kind = found.partition(";")[0].strip().lower()
+    if media_type is not None and kind and kind != media_type:
+        raise SourceError(
+            f"{shown} sent {kind} and not {media_type}. Try again later, or look at the address "
+            "in a browser.",
+            is_transient=True,
+        )
 
 
 def read_retry_after(value: str) -> float | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import zlib
 from pathlib import Path
@@ -13,10 +12,9 @@ from urllib.parse import urlsplit
 from kedro.io import AbstractDataset, DatasetError
 
 from tidemark.config import is_address
+from tidemark.datasets.downloads import Downloads, Source
 from tidemark.datasets.http import download, show_address
-from tidemark.datasets.snapshot import SnapshotDataset, newest_snapshot
 from tidemark.errors import SourceError
-from tidemark.incidents import is_last_attempt, report
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,15 +67,12 @@ class TableFileDataset(AbstractDataset[Any, Any]):
         download_args: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        if cached is not None and (set(cached) != {"filepath"} or as_of is None):
-            raise ValueError("'cached' needs 'filepath' and nothing else, and 'as_of' beside it.")
         self._address = filepath if filepath and is_address(filepath) else None
         self._filepath = Path(filepath) if filepath and not self._address else None
         self._protocol = urlsplit(self._address).scheme if self._address else "file"
         self._columns = columns or []
         self._text_columns = text_columns or []
-        self._cached = Path(cached["filepath"]) if cached else None
-        self._as_of = as_of or ""
+        self._downloads = Downloads(cached, as_of)
         self._download_args = download_args or {}
         self.metadata = metadata
 
@@ -131,18 +126,10 @@ class TableFileDataset(AbstractDataset[Any, Any]):
 
     def _load_address(self, address: str) -> pd.DataFrame:
         self._check_ending(urlsplit(address).path)
-        folder = self._cached / name_folder(address) if self._cached else None
-        try:
-            frame = self._parse(address, download(address, **self._download_args))
-        except SourceError as error:
-            if not error.is_transient or folder is None or not is_last_attempt():
-                raise
-            failure = error
-        else:
-            if folder is not None:
-                SnapshotDataset(str(folder), self._as_of).save(frame)
-            return frame
-        return self._load_cached(folder, show_address(address), failure)
+        source = Source(
+            address, lambda: self._parse(address, download(address, **self._download_args))
+        )
+        return self._downloads.read(source)
 
     def _parse(self, address: str, content: bytes) -> pd.DataFrame:
         """Read what a server sent; if it is no table, the next try may bring one."""
@@ -167,27 +154,6 @@ class TableFileDataset(AbstractDataset[Any, Any]):
                 is_transient=True,
             ) from error
 
-    def _load_cached(self, folder: Path, shown: str, failure: SourceError) -> pd.DataFrame:
-        import pandas as pd
-
-        found = newest_snapshot(folder, self._as_of)
-        if found is None:
-            raise SourceError(
-                f"{failure} There is no cached file of {self._as_of} or before in '{folder}' that "
-                "could stand in.",
-                is_transient=failure.is_transient,
-                retry_after_seconds=failure.retry_after_seconds,
-            ) from failure.__cause__
-        as_of, path = found
-        report(
-            "degraded",
-            f"{failure} The cached file '{path}' of {as_of} stands in.",
-            source=shown,
-            file=str(path),
-            reason=str(failure),
-        )
-        return pd.read_parquet(path)
-
     def save(self, data: Any) -> NoReturn:
         """Refuse: the file belongs to somebody else."""
         raise DatasetError(f"'{self._describe()['filepath']}' is an input and is never written.")
@@ -200,12 +166,6 @@ class TableFileDataset(AbstractDataset[Any, Any]):
         if self._address is not None:
             return {"filepath": show_address(self._address)}
         return {"filepath": str(self._filepath)}
-
-
-def name_folder(address: str) -> str:
-    """Name the folder of an address: one source never stands in for another."""
-    digest = hashlib.sha256(address.encode()).hexdigest()
-    return f"{urlsplit(address).hostname}-{digest[:12]}"
 
 
 def _check_beginning(content: bytes) -> None:
