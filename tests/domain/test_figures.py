@@ -371,6 +371,17 @@ def test_render_png_is_small_and_of_the_size_that_was_asked_for() -> None:
         assert Image.open(io.BytesIO(content)).size == (840, 540)
 
 
+@pytest.mark.parametrize("inches", [(5.415, 3.333), (1.0, 1.006), (3.3337, 2.0)])
+def test_render_png_of_a_size_that_is_no_whole_number_of_points_is_whole(
+    inches: tuple[float, float],
+) -> None:
+    """Parts of a point are cut off, as in Matplotlib's own PNG of the figure."""
+    figure = Figure(figsize=inches, dpi=120)
+    own = io.BytesIO()
+    figure.savefig(own, format="png", dpi=figure.dpi)
+    assert Image.open(io.BytesIO(render_png(figure))).size == Image.open(own).size
+
+
 def test_render_png_reduced_colours_stay_close_to_what_was_drawn() -> None:
     """White stays white, and the average point is off by less than 2 of 255."""
     figure = draw_cell(predictions_of(250, 20))[1]

@@ -284,8 +284,8 @@ def render_png(figure: Figure) -> bytes:
 
     drawn = io.BytesIO()
     figure.savefig(drawn, format="rgba", dpi=figure.dpi)
-    width, height = (round(inches * figure.dpi) for inches in figure.get_size_inches())
-    picture = Image.frombytes("RGBA", (width, height), drawn.getvalue()).convert("RGB")
+    size = figure.canvas.get_width_height()  # in whole points, as they are drawn
+    picture = Image.frombytes("RGBA", size, drawn.getvalue()).convert("RGB")
     buffer = io.BytesIO()
     reduced = picture.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     reduced.save(buffer, format="png", compress_level=6)
