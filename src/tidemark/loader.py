@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 from kedro.config import OmegaConfigLoader
+from omegaconf import DictConfig, OmegaConf
 
 
 class TidemarkConfigLoader(OmegaConfigLoader):
@@ -22,3 +24,21 @@ class TidemarkConfigLoader(OmegaConfigLoader):
         if key not in known:
             known[key] = super().__getitem__(key)
         return deepcopy(known[key])
+
+    def _merge_and_resolve(self, key: str, config_per_file: dict[Path, DictConfig]) -> Any:
+        # What begins with an underscore is there to be used by others: it is resolved here once,
+        # and not anew for each of them.
+        if key != "catalog" or not config_per_file:
+            return super()._merge_and_resolve(key, config_per_file)
+        merged: Any = OmegaConf.unsafe_merge(*config_per_file.values())
+        for name in merged:
+            if name.startswith("_") and OmegaConf.is_interpolation(merged, name):
+                merged[name] = merged[name]
+        return super()._merge_and_resolve(key, {Path(): merged})
+
+    def _merge_configs(
+        self, config: dict[str, Any], env_config: dict[str, Any], key: str, env_path: str
+    ) -> Any:
+        # An environment that says nothing leaves all as it is; finding that out takes Kedro as
+        # long as resolving it did.
+        return super()._merge_configs(config, env_config, key, env_path) if env_config else config

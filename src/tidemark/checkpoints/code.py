@@ -11,9 +11,13 @@ import hashlib
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tidemark.checkpoints.code_cache import CodeCache
 
 # Only statements hold imports, and only these fields hold statements.
 _BLOCKS = ("body", "orelse", "handlers", "finalbody", "cases")
@@ -47,6 +51,14 @@ class CodeMap:
 
 
 @dataclass(frozen=True)
+class Source:
+    """What the file of one module says: the hash of its syntax tree, and what it imports."""
+
+    sha256: str
+    imports: frozenset[str]
+
+
+@dataclass(frozen=True)
 class _Module:
     sha256: str
     modules: set[str]
@@ -68,6 +80,16 @@ class CodeReader:
         self._package = package
         self._paths = _find_modules(package, root or _find_root(package))
         self._modules: dict[str, _Module] = {}
+        self._cache: CodeCache | None = None
+
+    def use(self, cache: CodeCache) -> None:
+        """Ask a cache first from now on: it remembers what earlier processes have read."""
+        self._cache = cache
+
+    def save(self) -> None:
+        """Let the cache keep what was read."""
+        if self._cache is not None:
+            self._cache.save()
 
     def reach(self, *modules: str) -> CodeMap:
         """Collect all code that these modules import, directly or through others.
@@ -98,9 +120,9 @@ class CodeReader:
     def _read(self, name: str) -> _Module:
         if name not in self._modules:
             path = self._paths[name]
-            tree = ast.parse(path.read_bytes(), filename=str(path))
-            parent = name if path.name == "__init__.py" else name.rpartition(".")[0]
-            self._modules[name] = _Module(_hash_tree(tree), *self._resolve(_imports(tree, parent)))
+            read = partial(_read_source, name, path)
+            source = self._cache.get(name, path, read) if self._cache else read()
+            self._modules[name] = _Module(source.sha256, *self._resolve(source.imports))
         return self._modules[name]
 
     def _resolve(self, names: Iterable[str]) -> tuple[set[str], set[str]]:
@@ -150,6 +172,12 @@ def _find_modules(package: str, root: Path) -> dict[str, Path]:
         name = ".".join([package, *(parts[:-1] if parts[-1] == "__init__" else parts)])
         found.setdefault(name, path)
     return found
+
+
+def _read_source(name: str, path: Path) -> Source:
+    tree = ast.parse(path.read_bytes(), filename=str(path))
+    parent = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    return Source(_hash_tree(tree), frozenset(_imports(tree, parent)))
 
 
 def _imports(tree: ast.Module, parent: str) -> set[str]:

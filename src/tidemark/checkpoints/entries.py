@@ -5,7 +5,6 @@ Making a dataset imports the library that reads it; asking what is fresh must no
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import re
 import shutil
@@ -59,7 +58,7 @@ class Entries:
         entry = self.get(name)
         if entry is None:
             return None
-        described: dict[str, Any] = self._without_places(copy.deepcopy(entry))
+        described: dict[str, Any] = self._without_places(entry)
         return described
 
     def _without_places(self, value: Any) -> Any:

@@ -31,6 +31,7 @@ _STORED_WITH = {
     "Snapshot": "pyarrow",
     "TableFile": "pyarrow",
 }
+_PLAIN = (str, int, float, list, dict)
 own_code = CodeReader(_PACKAGE)  # each file is parsed once in a process
 
 
@@ -89,11 +90,13 @@ def identify(node: Node, entries: Entries) -> Identity:
 
 def plain(value: Any) -> Any:
     """Turn a parameter into plain types."""
+    if value is None or isinstance(value, _PLAIN):
+        return value
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
-    return value if isinstance(value, str | int | float | bool | list | dict | None) else str(value)
+    return str(value)
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

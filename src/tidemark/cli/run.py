@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import shlex
@@ -20,11 +21,13 @@ from kedro.runner import AbstractRunner
 from kedro.utils import load_obj
 
 from tidemark import errors, hooks, logs
+from tidemark.checkpoints.identity import own_code
 from tidemark.cli.options import add_kedro_options, explain, project, selecting
 from tidemark.context import TidemarkContext
 
 _PATIENCE_SECONDS = 20.0  # that an interrupted run is given to end by itself
 _OWN_RUNNER = "TidemarkRunner"
+_CODE_CACHE = "checkpoints/.code_cache"  # below the data root; checkpoints end in .json and .ok
 
 
 @click.command(short_help="Run a study, a stage, a scenario or a cell: what is not fresh of it.")
@@ -91,6 +94,7 @@ def _run(options: dict[str, Any]) -> int:
         ) as session:
             context = session.load_context()
             selection = select(context, chosen, options)
+            gc.freeze()  # what is loaded by now stays, and need not be searched for garbage
             if options["dry_run"]:
                 from tidemark.cli.status import print_plan
 
@@ -106,6 +110,7 @@ def _run(options: dict[str, Any]) -> int:
                     only_missing_outputs=options["only_missing_outputs"],
                 )
             finally:
+                own_code.save()
                 from tidemark.summary import print_summary
 
                 seconds = time.perf_counter() - started
@@ -188,9 +193,12 @@ def select(
     context: TidemarkContext, chosen: Sequence[str], options: dict[str, Any]
 ) -> dict[str, Any]:
     """Turn the selecting options into those of Kedro's session, after checking every name."""
+    from tidemark.checkpoints.code_cache import CodeCache
     from tidemark.selection import check_namespaces, check_pipelines, keep_cells
 
     context.check_parameters()
+    place = context.run_info.data_root / _CODE_CACHE
+    own_code.use(CodeCache(place, is_trusted=not options["verify"]))
     check_pipelines(chosen, registered)
     pipeline = Pipeline([registered[name] for name in chosen or ["__default__"]])
     namespaces = sorted({*options["namespace"], *options["namespaces"]})

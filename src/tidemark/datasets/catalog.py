@@ -34,10 +34,23 @@ class _Resolver(CatalogConfigResolver):
     def _get_matches(cls, patterns: Iterable[str], ds_name: str) -> Generator[str]:
         return (pattern for pattern in patterns if _compile(pattern).parse(ds_name))
 
+    @classmethod
+    def _resolve_dataset_config(cls, ds_name: str, pattern: str, config: Any) -> Any:
+        return _fill(config, _compile(pattern).parse(ds_name).named)
+
 
 @cache
 def _compile(pattern: str) -> Any:
     return parse.compile(pattern)
+
+
+def _fill(config: Any, names: dict[str, Any]) -> Any:
+    """Put the names that a pattern has matched into an entry, as Kedro does."""
+    if isinstance(config, dict):
+        return {key: _fill(value, names) for key, value in config.items()}
+    if type(config) in (list, tuple):
+        return [_fill(value, names) for value in config]
+    return config.format_map(names) if isinstance(config, str) and "}" in config else config
 
 
 class _SavesAside(DataCatalog):

@@ -255,6 +255,8 @@ def _differences(record: NodeRecord, now: Identity) -> Iterator[str]:
 
 
 def _changes(prefix: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    if old == new:
+        return
     before, after = flatten(old), flatten(new)
     for key in sorted(before.keys() | after.keys()):
         first, second = before.get(key, "absent"), after.get(key, "absent")
