@@ -10,6 +10,8 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -17,7 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 RUN_INFO = "params:tidemark"
 BASELINE = "baseline"  # the estimator of a model that is not fitted
-StudyName = Literal["returns"]
+StudyName = Literal["returns", "cross_asset"]
+Task = Literal["forecast", "regimes"]
 STUDIES: tuple[StudyName, ...] = get_args(StudyName)
 
 
@@ -31,10 +34,13 @@ class ScenarioConfig(Strict):
     """One way to treat a study's data, and the models that are tried on it.
 
     Without ``preprocess`` it is a baseline: nothing is treated and nothing fitted, and each of its
-    models is a forecast that the study's data publishes beside the rows to be scored.
+    models is a forecast that the study's data publishes beside the rows to be scored. The task
+    ``regimes`` asks models for the density of the next observation in place of a forecast, and
+    publishes rows and baselines of its own.
     """
 
     group: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
+    task: Task = "forecast"
     preprocess: dict[str, Any] | None = None
     models: tuple[str, ...]
 
@@ -60,15 +66,36 @@ class Cell:
 
 @dataclass(frozen=True)
 class Study:
-    """A study with its scenarios, in the order of the configuration."""
+    """A study with its scenarios, in the order of the configuration.
+
+    ``sources`` are those that it fetches one by one, ``baselines`` the models that are not fitted.
+    """
 
     name: str
     scenarios: Mapping[str, ScenarioConfig]
+    sources: tuple[str, ...] = ()
+    baselines: frozenset[str] = frozenset()
 
     @property
-    def treated(self) -> list[str]:
-        """The scenarios that treat data and fit models: all but baselines."""
-        return [name for name, config in self.scenarios.items() if not config.is_baseline]
+    def groups(self) -> list[str]:
+        """The comparison groups, in the order of the scenarios."""
+        return list(dict.fromkeys(config.group for config in self.scenarios.values()))
+
+    def treated(self, task: Task = "forecast") -> list[str]:
+        """List the scenarios of a task that treat data and fit models: all but baselines."""
+        return [
+            name
+            for name, config in self.scenarios.items()
+            if not config.is_baseline and config.task == task
+        ]
+
+    def has_task(self, task: Task) -> bool:
+        """Say whether any scenario asks for this."""
+        return any(config.task == task for config in self.scenarios.values())
+
+    def is_baseline(self, cell: Cell) -> bool:
+        """Say whether nobody fits a cell's model."""
+        return cell.model in self.baselines
 
     def cells(self, scenario: str | None = None) -> Iterator[Cell]:
         """List the cells of one scenario, or of all."""
@@ -119,6 +146,8 @@ def read_studies(parameters: Mapping[str, Any]) -> list[Study]:
         models = parameters.get("models", {}).get(name, {})
         scenarios = {}
         for scenario, raw in parameters.get("scenarios", {}).get(name, {}).items():
+            if raw is None:  # an environment has taken it out
+                continue
             config = ScenarioConfig.model_validate(raw)
             _check_scenario(scenario, config)
             if scenario in seen:
@@ -134,7 +163,9 @@ def read_studies(parameters: Mapping[str, Any]) -> list[Study]:
             _check_baselines(scenario, config, models)
             seen[scenario] = name
             scenarios[scenario] = config
-        studies.append(Study(name, scenarios))
+        baselines = (key for key, model in models.items() if model.get("estimator") == BASELINE)
+        sources = parameters.get(name, {}).get("sources", ())
+        studies.append(Study(name, scenarios, tuple(sources), frozenset(baselines)))
     return studies
 
 
@@ -153,6 +184,10 @@ def _check_scenario(name: str, config: ScenarioConfig) -> None:
 
 
 def _check_baselines(name: str, config: ScenarioConfig, models: Mapping[str, Any]) -> None:
+    if config.task == "regimes":
+        if config.is_baseline:
+            raise ValueError(f"Scenario '{name}' must say in 'preprocess' which pair it is of.")
+        return
     for model in config.models:
         is_baseline = models[model].get("estimator") == BASELINE
         if is_baseline and not config.is_baseline:
@@ -212,3 +247,9 @@ def companion_file(prices_file: str, exogenous_file: str) -> str | None:
     own = embedded / "prices.parquet"
     same = given in (own, Path(__file__).resolve().parents[2] / own)
     return (embedded / "exogenous.parquet").as_posix() if same else None
+
+
+@cache
+def say_today() -> str:
+    """Say which day it is in UTC, ``YYYY-MM-DD``: once for a process, so that a run has one day."""
+    return datetime.now(UTC).date().isoformat()

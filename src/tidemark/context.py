@@ -79,8 +79,8 @@ class TidemarkContext(KedroContext):
 
     def _get_validated_params(self) -> dict[str, Any]:
         # Kedro types the parameters of the pipelines that a command names and leaves others
-        # plain, without defaults: one node would have two identities.
-        self._pipelines_to_validate = None
+        # plain, without defaults: one node would have two identities. This one holds all nodes.
+        self._pipelines_to_validate = ["__default__"]
         if self._validated_params_cache is None:
             self.check_parameters()
         return super()._get_validated_params()
@@ -89,6 +89,8 @@ class TidemarkContext(KedroContext):
         known = super()._get_parameters()
         known[RUN_INFO] = self.run_info
         for study in self.studies:
+            for scenario in study.scenarios:
+                known[f"params:names.{scenario}"] = scenario
             for cell in study.cells():
                 known[f"params:cells.{cell.namespace}"] = cell
             known[f"params:provenance.{study.name}"] = {

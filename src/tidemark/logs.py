@@ -87,10 +87,10 @@ def configure_terminal(project_path: Path, is_verbose: bool = False) -> None:
     _Terminal.is_verbose = is_verbose
 
 
-def quieten_terminal() -> None:
-    """Let only warnings of this process reach the terminal."""
+def quieten_terminal(level: int = logging.WARNING) -> None:
+    """Let only warnings of this process reach the terminal, or another level and above."""
     for handler in _terminal_handlers():
-        handler.setLevel(logging.WARNING)
+        handler.setLevel(level)
 
 
 def _terminal_handlers() -> list[logging.StreamHandler[Any]]:

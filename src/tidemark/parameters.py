@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_args
 
 from kedro.framework.project import settings
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from tidemark.alerts import AlertSettings
-from tidemark.config import ScenarioConfig, Strict, StudyName, read_studies
+from tidemark.config import BASELINE, ScenarioConfig, Strict, StudyName, read_studies
 from tidemark.errors import ConfigError, UnknownName
+from tidemark.pipelines.data_engineering.cross_asset.params import (
+    CORRELATION_BASELINES,
+    DENSITY_BASELINES,
+    AlignmentParams,
+    CorrelationFeatureParams,
+    CorrelationParams,
+    PairParams,
+    QualityParams,
+    SeriesTable,
+)
 from tidemark.pipelines.data_engineering.returns.params import (
     BASELINES,
     BaselineParams,
@@ -20,8 +30,9 @@ from tidemark.pipelines.data_engineering.returns.params import (
     ValidationParams,
 )
 from tidemark.pipelines.feature_engineering.returns.params import FeatureParams
-from tidemark.pipelines.modelling.params import ModelParams, TrainParams
+from tidemark.pipelines.modelling.params import AnyModel, RegimeEstimator, TrainParams
 from tidemark.pipelines.params import AuditParams, EvaluationParams, SplitParams
+from tidemark.pipelines.reporting.cross_asset.params import MarketParams
 from tidemark.pipelines.reporting.params import ReportParams
 from tidemark.runner.retries import Retries
 from tidemark.tracking.settings import TrackingSettings
@@ -57,12 +68,46 @@ class ReturnsParams(Strict):
         return self
 
 
+class CrossAssetParams(Strict):
+    """All parameters of the cross-asset study."""
+
+    sources: Annotated[tuple[str, ...], Field(min_length=1)]
+    series: SeriesTable
+    validation: QualityParams
+    alignment: AlignmentParams
+    correlation: CorrelationParams
+    split: SplitParams
+    audit: AuditParams
+    report: ReportParams
+    market: MarketParams
+
+    @model_validator(mode="after")
+    def _pairs_are_of_known_series(self) -> Self:
+        for name in sorted({name for pair in self.correlation.pairs for name in pair}):
+            if name not in self.series.root:
+                raise ValueError(f"correlation.pairs names '{name}', which series does not define")
+        return self
+
+    @model_validator(mode="after")
+    def _horizon_is_that_of_the_label(self) -> Self:
+        if self.split.horizon_days != self.correlation.horizon_days:
+            raise ValueError(
+                f"split.horizon_days is {self.split.horizon_days}; labels look "
+                f"{self.correlation.horizon_days} sessions ahead (correlation.horizon_days)"
+            )
+        return self
+
+
 class Globals(Strict):
     """What ``globals.yml`` may name."""
 
     data_root: Annotated[str, Field(min_length=1)]
     prices_file: Annotated[str, Field(min_length=1)]
     exogenous_file: Annotated[str, Field(min_length=1)]
+    series_file: Annotated[str, Field(min_length=1)]
+    yahoo_url: Annotated[str, Field(min_length=1)]
+    fred_url: Annotated[str, Field(min_length=1)]
+    fred_graph_url: Annotated[str, Field(min_length=1)]
     as_of: str
 
 
@@ -90,9 +135,10 @@ class Parameters(Strict):
     as_of: str
     modelling: TrainParams
     evaluation: EvaluationParams
-    scenarios: dict[StudyName, dict[str, ScenarioConfig]]
-    models: dict[StudyName, dict[str, ModelParams]]
+    scenarios: dict[StudyName, dict[str, ScenarioConfig | None]]
+    models: dict[StudyName, dict[str, AnyModel]]
     returns: ReturnsParams
+    cross_asset: CrossAssetParams
 
     @field_validator("as_of")
     @classmethod
@@ -153,23 +199,67 @@ def _describe(error: ValidationError, prefix: str = "") -> str:
 def _spell_out(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Validate the tree and return it with every default spelt out."""
     tree = Parameters.model_validate(parameters).model_dump(mode="json")
-    for name, scenario in tree["scenarios"].get("returns", {}).items():
-        if scenario["preprocess"] is None:
-            _check_baselines(name, scenario["models"])
-            continue
-        try:
-            treatment = PreprocessParams.model_validate(scenario["preprocess"])
-        except ValidationError as error:
-            raise ConfigError(_describe(error, f"scenarios.returns.{name}.preprocess.")) from error
-        scenario["preprocess"] = treatment.model_dump(mode="json")
+    for study, scenarios in tree["scenarios"].items():
+        for name, scenario in scenarios.items():
+            if scenario is None:
+                continue
+            if scenario["preprocess"] is None:
+                _check_baselines(study, name, scenario["models"])
+                continue
+            try:
+                treatment = _TREATMENTS[study, scenario["task"]].model_validate(
+                    scenario["preprocess"]
+                )
+            except ValidationError as error:
+                raise ConfigError(
+                    _describe(error, f"scenarios.{study}.{name}.preprocess.")
+                ) from error
+            scenario["preprocess"] = treatment.model_dump(mode="json")
+            if isinstance(treatment, PairParams):
+                _check_pair(name, treatment, tree["cross_asset"]["series"])
+                _check_methods(name, scenario["models"], tree["models"][study])
     return tree
 
 
-def _check_baselines(scenario: str, models: Iterable[str]) -> None:
+# What a scenario of each study and task may say in `preprocess`.
+_TREATMENTS: dict[tuple[str, str], type[Strict]] = {
+    ("returns", "forecast"): PreprocessParams,
+    ("cross_asset", "forecast"): CorrelationFeatureParams,
+    ("cross_asset", "regimes"): PairParams,
+}
+_BASELINES = {"returns": BASELINES, "cross_asset": CORRELATION_BASELINES}
+
+
+def _check_baselines(study: str, scenario: str, models: Iterable[str]) -> None:
     for model in models:
-        if model not in BASELINES:
+        if model not in _BASELINES[study]:
             raise UnknownName.of(
-                f"baseline in scenarios.returns.{scenario}.models", model, BASELINES
+                f"baseline in scenarios.{study}.{scenario}.models", model, _BASELINES[study]
+            )
+
+
+def _check_pair(scenario: str, pair: PairParams, series: Iterable[str]) -> None:
+    for side in (pair.left, pair.right):
+        if side not in series:
+            raise UnknownName.of(
+                f"series in scenarios.cross_asset.{scenario}.preprocess", side, series
+            )
+
+
+def _check_methods(
+    scenario: str, names: Iterable[str], models: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Refuse forecasts among densities: a group is judged by one score."""
+    for name in names:
+        estimator = models.get(name, {}).get("estimator")
+        if estimator == BASELINE and name not in DENSITY_BASELINES:
+            raise UnknownName.of(
+                f"baseline in scenarios.cross_asset.{scenario}.models", name, DENSITY_BASELINES
+            )
+        if estimator not in (None, BASELINE, *get_args(RegimeEstimator)):
+            raise ConfigError(
+                f"Scenario '{scenario}' asks for regimes; {name} ({estimator}) finds none. Take "
+                f"one of {', '.join(get_args(RegimeEstimator))}."
             )
 
 

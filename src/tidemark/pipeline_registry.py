@@ -8,10 +8,13 @@ from kedro.pipeline import Pipeline
 
 from tidemark.config import Study
 from tidemark.context import active_studies
+from tidemark.pipelines.data_engineering.cross_asset import pipeline as cross_asset_data
 from tidemark.pipelines.data_engineering.returns import pipeline as returns_data
+from tidemark.pipelines.feature_engineering.cross_asset import pipeline as cross_asset_features
 from tidemark.pipelines.feature_engineering.returns import pipeline as returns_features
 from tidemark.pipelines.modelling import pipeline as modelling
 from tidemark.pipelines.reporting import pipeline as reporting
+from tidemark.pipelines.reporting.cross_asset import pipeline as cross_asset_report
 
 STAGES = ("data_engineering", "feature_engineering", "modelling", "reporting")
 
@@ -34,10 +37,21 @@ def slice_pipelines(studies: list[Study]) -> dict[str, Pipeline]:
 
 
 def _stages(study: Study) -> dict[str, Pipeline]:
-    # One study so far; another brings data and features of its own and shares the rest.
+    """Build a study's stages: data and features are its own, the rest is shared."""
+    own_data, own_features = _OWN[study.name]
+    own_report = _OWN_REPORTS.get(study.name)
     return {
-        "data_engineering": returns_data.create_pipeline(study),
-        "feature_engineering": returns_features.create_pipeline(study),
+        "data_engineering": own_data(study),
+        "feature_engineering": own_features(study),
         "modelling": modelling.create_pipeline(study),
-        "reporting": reporting.create_pipeline(study),
+        "reporting": Pipeline(
+            [reporting.create_pipeline(study), *([own_report(study)] if own_report else [])]
+        ),
     }
+
+
+_OWN = {
+    "returns": (returns_data.create_pipeline, returns_features.create_pipeline),
+    "cross_asset": (cross_asset_data.create_pipeline, cross_asset_features.create_pipeline),
+}
+_OWN_REPORTS = {"cross_asset": cross_asset_report.create_pipeline}

@@ -4,7 +4,7 @@ Hooks are not here but in ``pyproject.toml``, as an entry point: worker processe
 spawned would drop ``HOOKS`` in silence.
 """
 
-from tidemark.config import companion_file, expand_path
+from tidemark.config import companion_file, expand_path, say_today
 from tidemark.context import TidemarkContext, TidemarkSession
 from tidemark.datasets.catalog import TidemarkCatalog
 from tidemark.loader import TidemarkConfigLoader
@@ -27,7 +27,11 @@ CONFIG_LOADER_ARGS = {
     "merge_strategy": {
         name: "soft" for name in ("parameters", "globals", "mlflow", "retries", "alerts")
     },
-    "custom_resolvers": {"exogenous_for": companion_file, "expand": expand_path},
+    "custom_resolvers": {
+        "exogenous_for": companion_file,
+        "expand": expand_path,
+        "today": say_today,
+    },
 }
 
 # kedro-viz's hooks write statistics beside the project, where no run should write, and warn in

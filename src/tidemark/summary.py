@@ -21,6 +21,8 @@ def print_summary(info: RunInfo, run_id: str, seconds: float) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from tidemark.domain.scores import SCORES
+
     table = Table(title=f"Run {run_id}", title_justify="left", show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -39,15 +41,16 @@ def print_summary(info: RunInfo, run_id: str, seconds: float) -> None:
     for scenario, best in _best_by_scenario(everything).items():
         if scenario not in touched:
             continue
-        low, high = best["intervals"]["rmse"]["low"], best["intervals"]["rmse"]["high"]
+        score = SCORES[best["score"]]
+        interval = best["intervals"][score.measure]
         table.add_row(
             f"best of {scenario}",
-            f"{best['model']}: RMSE {best['metrics']['rmse']:.6f} "
-            f"({100 * best['level']:g} % interval {low:.6f} to {high:.6f})",
+            f"{best['model']}: {score.measure_words} {best['metrics'][score.measure]:.6f} "
+            f"({100 * best['level']:g} % interval {interval['low']:.6f} to {interval['high']:.6f})",
         )
     for answer in _answers(records):
         table.add_row("answer", answer)
-    for path in _outputs(records, "report_page"):
+    for path in [*_outputs(records, "report_page"), *_outputs(records, "market_page")]:
         table.add_row("report", _short(path, info.project_path))
     for path in _outputs(records, "validation_report"):
         for name, count in _quarantined(path).items():
@@ -87,7 +90,7 @@ def _best_by_scenario(records: Sequence[NodeRecord]) -> dict[str, dict[str, Any]
         if outcome["status"] == "failed":
             continue
         held = best.get(outcome["scenario"])
-        if held is None or outcome["metrics"]["rmse"] < held["metrics"]["rmse"]:
+        if held is None or outcome["loss"] < held["loss"]:
             best[outcome["scenario"]] = outcome
     return best
 

@@ -18,12 +18,8 @@ from matplotlib.text import Text
 from pandas.testing import assert_frame_equal
 from PIL import Image
 
-from tidemark.domain.comparison_figures import (
-    METRIC_LABELS,
-    PERCENT_METRICS,
-    draw_forest,
-    draw_heat_map,
-)
+from tidemark.domain.chart_cells import METRIC_LABELS, PERCENT_METRICS
+from tidemark.domain.comparison_figures import draw_forest, draw_heat_map
 from tidemark.domain.metrics import METRICS, SMALLER_IS_BETTER
 from tidemark.domain.plotting import GREY, Quantity, render_png
 from tidemark.domain.time_figures import draw_cumulative_r2, draw_loss_differential
@@ -258,6 +254,22 @@ def test_draw_forest_benchmark_without_a_value_has_no_line_and_a_note() -> None:
     assert figure.axes[0].get_legend() is None
 
 
+def test_draw_forest_of_densities_shows_gains_in_nats_about_zero() -> None:
+    """The single regime stands at zero without an interval, and larger is better."""
+    table = study()
+    gain = ["log_score_gain", "log_score_gain_low", "log_score_gain_high"]
+    table.loc[table["model"] == "zero", gain] = [0.0, math.nan, math.nan]
+    figure = draw_forest(table, "log_score_gain", BENCHMARK, RETURN)
+    (axes,) = figure.axes
+    assert axes.get_xlabel() == (
+        "gain in log score over a single regime (nats an observation), larger is better"
+    )
+    assert labels_of(axes)[-1] == BENCHMARK
+    shown = [float(marker.get_xdata()[0]) for marker in markers_of(axes)]
+    assert shown == sorted(table["log_score_gain"], reverse=True)
+    figure.draw_without_rendering()
+
+
 def test_draw_forest_wild_cells_stay_at_the_edge() -> None:
     """Three exploded cells do not squash the others: arrows at the edge, with their values."""
     table = study()
@@ -272,6 +284,18 @@ def test_draw_forest_wild_cells_stay_at_the_edge() -> None:
     assert [float(arrow.get_xdata()[0]) for arrow in arrows] == [axes.get_xlim()[0]] * 3
     assert sum(float(text.replace("\N{MINUS SIGN}", "-")) == -800.0 for text in texts_of(axes)) == 3
     assert "Arrows: beyond the axis, 3 of 15 values." in caption_of(figure)
+
+
+def test_draw_forest_best_cell_is_on_the_axis_however_far_ahead() -> None:
+    """A winner that leaves all others behind is no wild value."""
+    table = study()
+    columns = ["r2_oos_zero", "r2_oos_zero_low", "r2_oos_zero_high"]
+    table.loc[0, columns] = [0.5, 0.4, 0.6]
+    figure = draw_forest(table, "r2_oos_zero", BENCHMARK)
+    (axes,) = figure.axes
+    assert axes.get_xlim()[1] > 60.0
+    assert [marker.get_marker() for marker in markers_of(axes)] == ["o"] * 15
+    assert "Arrows" not in caption_of(figure)
 
 
 @pytest.mark.parametrize("draw", ["forest", "heat map"])

@@ -20,8 +20,9 @@ from tidemark.pipelines.data_engineering.returns.params import (
     PreprocessParams,
 )
 from tidemark.pipelines.data_engineering.returns.treatment import preprocess
-from tidemark.pipelines.feature_engineering.returns.nodes import featurise, split
+from tidemark.pipelines.feature_engineering.returns.nodes import featurise
 from tidemark.pipelines.feature_engineering.returns.params import FeatureParams
+from tidemark.pipelines.feature_engineering.splitting import split
 from tidemark.pipelines.params import EvaluationParams, SplitParams
 
 DAYS = pd.bdate_range("2018-01-01", periods=120).as_unit("ns")
@@ -35,7 +36,6 @@ EVALUATION = EvaluationParams(
     interval="bca",
     level=0.9,
     confidence_set_size=0.1,
-    too_good_r2=0.01,
 )
 TREATMENTS = [
     PreprocessParams(impute="mean", impute_window_days=20),

@@ -15,7 +15,13 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from tidemark.domain.plotting import Quantity, render_png
-from tidemark.domain.time_figures import MAX_LINES, draw_cumulative_r2, draw_loss_differential
+from tidemark.domain.scores import LOG_SCORE
+from tidemark.domain.time_figures import (
+    MAX_LINES,
+    draw_cumulative_gain,
+    draw_cumulative_r2,
+    draw_loss_differential,
+)
 
 RETURN = Quantity("return", "%", 100.0)
 BENCHMARK = "baseline.zero"
@@ -38,6 +44,24 @@ def daily_of(n_dates: int, skills: dict[str, float], n_rows: int = 20) -> pd.Dat
         }
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
+
+
+def densities_of(n_dates: int, gains: dict[str, float], n_rows: int = 1) -> pd.DataFrame:
+    """Make minus log scores by date; a gain comes on top of every row's score of 3 nats."""
+    tables = []
+    for number, (cell, gain) in enumerate(gains.items()):
+        noise = 0.2 * np.random.default_rng(number).normal(size=n_dates)
+        columns = {
+            "date": pd.bdate_range("2020-01-01", periods=n_dates),
+            "cell": cell,
+            "n": float(n_rows),
+            "neg_log_score": -n_rows * (3.0 + gain + noise),
+        }
+        tables.append(pd.DataFrame(columns))
+    return pd.concat(tables, ignore_index=True)
+
+
+GAINS = {"bond.single": 0.0, "bond.markov": 0.1, "bond.zscore": -0.05}
 
 
 def texts_of(axes: Axes) -> list[str]:
@@ -252,3 +276,55 @@ def test_draw_loss_differential_of_an_absent_cell_is_refused(cell: str) -> None:
     for pair in ((cell, BENCHMARK), (BENCHMARK, cell)):
         with pytest.raises(ValueError, match=f"no dates of the cell '{cell}'"):
             draw_loss_differential(daily, *pair, 0.0, 1.0)
+
+
+def test_draw_cumulative_gain_adds_up_log_scores_over_the_reference() -> None:
+    """In nats over all rows of a date, from the first date on; the reference is the zero line."""
+    daily = densities_of(120, GAINS, n_rows=2)
+    cells = ["bond.markov", "bond.zscore"]
+    figure = draw_cumulative_gain(daily.sample(frac=1.0, random_state=1), cells, "bond.single", "t")
+    (axes,) = figure.axes
+    single = daily.loc[daily["cell"] == "bond.single", "neg_log_score"].to_numpy()
+    for cell, (dates, values) in zip(cells, lines_of(axes), strict=True):
+        mine = daily.loc[daily["cell"] == cell, "neg_log_score"].to_numpy()
+        assert values == pytest.approx((single - mine).cumsum())
+        assert len(dates) == 120
+    assert axes.get_ylabel() == "cumulative gain over bond.single (nats)"
+    assert axes.get_xlabel() == "date"
+    assert [text.split("\n")[0] for text in texts_of(axes)] == cells
+    assert all(text.endswith(" nats") for text in texts_of(axes))
+    assert "minus that of bond.single" in caption_of(figure)
+
+
+@pytest.mark.parametrize("n_cells", [0, MAX_LINES + 1])
+def test_draw_cumulative_gain_of_no_or_too_many_cells_is_refused(n_cells: int) -> None:
+    """As of R2."""
+    with pytest.raises(ValueError, match=f"{n_cells} cells cannot be drawn .* choose 1 to 6"):
+        draw_cumulative_gain(densities_of(20, GAINS), ["bond.markov"] * n_cells, "bond.single", "t")
+
+
+def test_draw_cumulative_gain_of_other_dates_or_an_absent_cell_is_refused() -> None:
+    """A gain is over the same observations, and over a cell that is there."""
+    daily = densities_of(20, GAINS)
+    with pytest.raises(ValueError, match="not scored on the same dates"):
+        draw_cumulative_gain(daily.drop(index=3), ["bond.markov"], "bond.single", "t")
+    with pytest.raises(ValueError, match=r"no dates of the cell 'bond\.none'"):
+        draw_cumulative_gain(daily, ["bond.markov"], "bond.none", "t")
+
+
+def test_draw_loss_differential_of_densities_is_in_nats() -> None:
+    """The quantity's scale is left out, and so is a share of a loss that has no zero."""
+    daily = densities_of(150, GAINS, n_rows=2)
+    figure = draw_loss_differential(
+        daily, "bond.markov", "bond.single", 0.05, 0.15, RETURN, LOG_SCORE
+    )
+    (axes,) = figure.axes
+    single, markov = (
+        daily.loc[daily["cell"] == cell, "neg_log_score"].to_numpy()
+        for cell in ("bond.single", "bond.markov")
+    )
+    assert lines_of(axes)[0][1] == pytest.approx(((single - markov) / 2.0).cumsum())
+    assert axes.get_ylabel() == "cumulative loss difference (nats)"
+    assert texts_of(axes)[0].count("nats") == 2
+    assert "%" not in texts_of(axes)[0]
+    assert "minus the mean log score over the rows of a date" in caption_of(figure)

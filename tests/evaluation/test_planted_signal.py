@@ -30,7 +30,6 @@ EVALUATION = EvaluationParams(
     interval="bca",
     level=0.95,
     confidence_set_size=0.1,
-    too_good_r2=0.01,
 )
 TRAINING = TrainParams(
     seed=1, fallback_seed=2, exact_svr_max_rows=10, nystroem_components=10, simpler={}
@@ -123,7 +122,7 @@ def run_study(seed: int, strength: float) -> tuple[dict[str, Any], dict[str, Any
         pd.concat([dailies[name] for name in outcomes if name not in MODELS]),
         pd.concat([dailies[name] for name in MODELS]),
     ]
-    _, _, verdicts, _ = compare(EVALUATION, resampling, *boards, *days)
+    _, _, verdicts, _ = compare(EVALUATION, None, *boards, *days)
     truth = np.average(
         [population_r2(model, strength) for model, _ in fits], weights=[n for _, n in fits]
     )

@@ -19,12 +19,12 @@ from tidemark import incidents
 from tidemark.config import Cell
 from tidemark.domain.figures import CELL_FIGURES, draw_cell_figure
 from tidemark.pipelines.data_engineering.publishing import publish
-from tidemark.pipelines.feature_engineering.returns.nodes import split
+from tidemark.pipelines.feature_engineering.splitting import split
 from tidemark.pipelines.modelling import nodes
 from tidemark.pipelines.modelling.params import ModelParams, TrainParams
 from tidemark.pipelines.params import EvaluationParams, QuantityParams, SplitParams
-from tidemark.pipelines.reporting import documents, findings, tables
-from tidemark.pipelines.reporting.documents import STUDY_FIGURES
+from tidemark.pipelines.reporting import documents, figures, findings, tables
+from tidemark.pipelines.reporting.figures import GROUP_FIGURES
 from tidemark.pipelines.reporting.params import ReportParams
 
 PASSED = {"passed": True, "findings": []}
@@ -49,7 +49,6 @@ EVALUATION = EvaluationParams(
     interval="bca",
     level=0.9,
     confidence_set_size=0.1,
-    too_good_r2=0.99,  # the target is planted
 )
 # The remark of every small study: 25 dates in blocks of 5.
 FEW_BLOCKS = (
@@ -62,6 +61,7 @@ REPORT = ReportParams(
     question="Which?",
     unit="fraction",
     quantity=QUANTITY,
+    too_good_r2=0.99,  # the target is planted
     sample_note="Small.",
 )
 
@@ -283,9 +283,8 @@ def write_report(store: Store) -> Callable[..., Report]:
     """Make everything from the scoreboards on; what is JSON in the catalog goes through JSON."""
 
     def write(
-        study: SmallStudy,
         cells: Sequence[CellRun],
-        evaluation: EvaluationParams = EVALUATION,
+        params: ReportParams = REPORT,
         audits: Mapping[str, dict[str, Any]] | None = None,
         validation: dict[str, Any] = VALIDATION,
         *,
@@ -307,35 +306,35 @@ def write_report(store: Store) -> Callable[..., Report]:
             pictures = [figure for one in own for figure in one.figures]
             albums.append(documents.assemble_album(*outcomes, *pictures))
         table, comparisons, verdicts, daily = tables.compare(
-            evaluation, study.resampling, *boards, *dailies
+            EVALUATION, params.too_good_r2, *boards, *dailies
         )
         table, comparisons = store(table), store(comparisons)
         verdicts = json.loads(json.dumps(verdicts, allow_nan=False))
-        figures = [PICTURE] * len(STUDY_FIGURES)
+        drawings = [PICTURE] * len(GROUP_FIGURES) * len(verdicts)
         if is_drawn:
-            figures = documents.draw(table, daily, comparisons, verdicts, REPORT)
+            drawn = [
+                figures.draw(table, daily, comparisons, verdicts, params, one) for one in verdicts
+            ]
+            drawings = [figure for one in drawn for figure in one]
         said = findings.summarise(
             table,
             verdicts,
             validation,
             PROFILE,
-            study.dates,
-            study.resampling,
             {"data_hash": MADE_BY["data_hash"]},
             MADE_BY,
-            evaluation,
-            REPORT,
+            params,
         )
         said = json.loads(json.dumps(said, allow_nan=False))
-        words = documents.write_markdown(said, read_templates(), "Noted.", *figures)
+        words = documents.write_markdown(said, read_templates(), "Noted.", *drawings)
         pages = dict(zip(("summary", "communication", "memo", "reflection"), words, strict=True))
-        page = documents.write_page(said, read_templates(), *figures, *albums)
+        page = documents.write_page(said, read_templates(), *drawings, *albums)
         return Report(
             table=table,
             comparisons=comparisons,
             verdicts=verdicts,
             daily=daily,
-            figures=figures,
+            figures=drawings,
             albums=albums,
             findings=said,
             pages=pages,

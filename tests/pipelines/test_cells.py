@@ -86,7 +86,7 @@ def test_evaluate_daily_sums_add_up_to_the_metrics(study: Any) -> None:
     """One row for each date, from which the pooled errors follow."""
     run = study.run_cell("mean.linear")
     assert list(run.daily) == [
-        "date", "cell", *SUMS, "sq_distance_zero",
+        "date", "cell", *SUMS, "sq_distance_zero", "horizon_days",
     ]  # fmt: skip
     assert set(run.daily["cell"]) == {"mean.linear"}
     assert len(run.daily) == study.resampling["n_dates"] == 25

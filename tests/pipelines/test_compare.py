@@ -15,7 +15,7 @@ from tidemark import incidents
 from tidemark.domain.comparison import diebold_mariano
 from tidemark.domain.multiple_comparison import superior_predictive_ability
 from tidemark.errors import ModelError
-from tidemark.pipelines.reporting import documents, tables
+from tidemark.pipelines.reporting import figures, tables
 
 pytestmark = pytest.mark.filterwarnings("ignore:Liblinear failed to converge")
 
@@ -29,21 +29,22 @@ def cells_of(study: Any) -> list[Any]:
     return [*study.run_baselines(), *(study.run_cell(name) for name in NAMES)]
 
 
-def compare(study: Any, reference: Any, cells: Sequence[Any], **changes: Any) -> tuple[Any, ...]:
+def compare(
+    reference: Any, cells: Sequence[Any], too_good_r2: float | None = 0.99
+) -> tuple[Any, ...]:
     """Compare cells scenario by scenario, in the order in which they are given."""
     boards, dailies = [], []
     for scenario in dict.fromkeys(one.outcome["scenario"] for one in cells):
         own = [one for one in cells if one.outcome["scenario"] == scenario]
         boards.append(tables.tabulate_baselines(PASSED, *(one.outcome for one in own)))
         dailies.append(tables.gather(*(one.daily for one in own)))
-    evaluation = reference.evaluation.model_copy(update=changes)
-    return tables.compare(evaluation, study.resampling, *boards, *dailies)
+    return tables.compare(reference.evaluation, too_good_r2, *boards, *dailies)
 
 
 def test_compare_planted_signal_beats_every_baseline(study: Any, reference: Any) -> None:
     """The models are best, the best baseline is named, and so is what the tests say."""
     collector = incidents.collect()
-    table, comparisons, verdicts, daily = compare(study, reference, cells_of(study))
+    table, comparisons, verdicts, daily = compare(reference, cells_of(study))
     verdict = verdicts["group"]
 
     assert verdicts == json.loads(json.dumps(verdicts, allow_nan=False))
@@ -74,7 +75,7 @@ def test_compare_planted_signal_beats_every_baseline(study: Any, reference: Any)
 
 def test_compare_figures_are_those_of_the_losses_by_date(study: Any, reference: Any) -> None:
     """A pair's test and the test of the grid are computed again from the predictions."""
-    _, comparisons, verdicts, _ = compare(study, reference, cells_of(study))
+    _, comparisons, verdicts, _ = compare(reference, cells_of(study))
 
     def loss(run: Any) -> pd.Series:
         error = (run.predictions["y_true"] - run.predictions["y_pred"]) ** 2
@@ -101,7 +102,7 @@ def test_compare_figures_are_those_of_the_losses_by_date(study: Any, reference: 
 
 def test_compare_noise_beats_no_baseline(noise: Any, reference: Any) -> None:
     """Where there is nothing to be found, the answer is no, and all are as good as the best."""
-    table, _, verdicts, _ = compare(noise, reference, cells_of(noise))
+    table, _, verdicts, _ = compare(reference, cells_of(noise))
     verdict = verdicts["group"]
     assert verdict["p_value"] > 0.1
     assert verdict["beats_baseline"] is False
@@ -114,10 +115,10 @@ def test_compare_order_of_scoreboards_does_not_matter(study: Any, reference: Any
     """Scenarios and models in another order give the same tables and verdicts, bit by bit."""
     cells = cells_of(study)
     rng = np.random.default_rng(2)
-    first = compare(study, reference, cells)
+    first = compare(reference, cells)
     for _ in range(3):
         order = [cells[position] for position in rng.permutation(len(cells))]
-        again = compare(study, reference, order)
+        again = compare(reference, order)
         assert_frame_equal(again[0], first[0], check_exact=True)
         assert_frame_equal(again[1], first[1], check_exact=True)
         assert again[2] == first[2]
@@ -130,21 +131,19 @@ def test_compare_cells_on_other_rows_are_refused(study: Any, reference: Any) -> 
     board = tables.tabulate_baselines(PASSED, cells[0].outcome, other)
     dailies = tables.gather(cells[0].daily, cells[-1].daily)
     with pytest.raises(ModelError, match="not scored on the same rows") as caught:
-        tables.compare(
-            reference.evaluation, study.resampling, board, dailies
-        )  # fmt: skip
+        tables.compare(reference.evaluation, None, board, dailies)
     assert "0123456789abcdef" in str(caught.value)
     assert "99" in str(caught.value)
 
     apart = tables.tabulate_baselines(PASSED, cells[0].outcome, {**other, "group": "another"})
-    verdicts = tables.compare(reference.evaluation, study.resampling, apart, dailies)[2]
-    assert list(verdicts) == ["another", "group"]
+    verdicts = tables.compare(reference.evaluation, None, apart, dailies)[2]
+    assert list(verdicts) == ["group", "another"]
 
 
 def test_compare_result_too_good_to_be_true_raises_an_alarm(study: Any, reference: Any) -> None:
     """It is told once, by the best of the cells above the bound; the table marks all of them."""
     collector = incidents.collect()
-    table, _, verdicts, _ = compare(study, reference, cells_of(study), too_good_r2=0.01)
+    table, _, verdicts, _ = compare(reference, cells_of(study), too_good_r2=0.01)
 
     (told,) = collector.found
     assert told.kind == "alarm"
@@ -159,7 +158,7 @@ def test_compare_result_too_good_to_be_true_raises_an_alarm(study: Any, referenc
 def test_compare_failed_cell_stands_last_and_is_not_compared(study: Any, reference: Any) -> None:
     """One cell that failed costs only itself: no test, no set, no alarm, no row of losses."""
     failed = study.run_cell("median.svr", simpler={})
-    table, comparisons, verdicts, daily = compare(study, reference, [failed, *cells_of(study)])
+    table, comparisons, verdicts, daily = compare(reference, [failed, *cells_of(study)])
     last = table.iloc[-1]
 
     assert (last["cell"], last["status"]) == ("median.svr", "failed")
@@ -169,13 +168,13 @@ def test_compare_failed_cell_stands_last_and_is_not_compared(study: Any, referen
     assert not last["in_confidence_set"]
     assert not last["alarm"]
     assert "median.svr" not in {*comparisons["cell"], *comparisons["against"], *daily["cell"]}
-    without = compare(study, reference, cells_of(study))[2]["group"]
+    without = compare(reference, cells_of(study))[2]["group"]
     assert verdicts["group"] == {**without, "n_tried": 4}  # it was tried, and counts
 
 
 def test_compare_baselines_alone_have_no_model_to_test(study: Any, reference: Any) -> None:
     """Without any model nothing is claimed, and what can be drawn is drawn."""
-    table, comparisons, verdicts, daily = compare(study, reference, study.run_baselines())
+    table, comparisons, verdicts, daily = compare(reference, study.run_baselines())
     verdict = verdicts["group"]
 
     assert (verdict["n_models"], verdict["best_model"], verdict["p_value"]) == (0, None, None)
@@ -184,30 +183,30 @@ def test_compare_baselines_alone_have_no_model_to_test(study: Any, reference: An
     assert set(comparisons["test"]) == {"diebold_mariano"}
     assert table["cw_p"].isna().all()
     collector = incidents.collect()
-    figures = documents.draw(table, daily, comparisons, verdicts, reference.params)
-    assert [bool(figure) for figure in figures] == [True, True, True, False]
+    drawn = figures.draw(table, daily, comparisons, verdicts, reference.params, "group")
+    assert [bool(figure) for figure in drawn] == [True, False, True, False]
     assert collector.found == []  # a figure that has no meaning is no incident
 
 
 def test_compare_models_alone_have_nothing_to_beat(study: Any, reference: Any) -> None:
     """Without a baseline in the group models are compared with each other."""
     cells = [study.run_cell(name) for name in NAMES]
-    table, comparisons, verdicts, daily = compare(study, reference, cells)
+    table, comparisons, verdicts, daily = compare(reference, cells)
     verdict = verdicts["group"]
 
     assert (verdict["best_baseline"], verdict["p_value"]) == (None, None)
     assert verdict["beats_baseline"] is False
     assert table[["dm_p", "cw_p"]].isna().all(axis=None)
     collector = incidents.collect()
-    figures = documents.draw(table, daily, comparisons, verdicts, reference.params)
-    assert [bool(figure) for figure in figures] == [True, True, True, False]
+    drawn = figures.draw(table, daily, comparisons, verdicts, reference.params, "group")
+    assert [bool(figure) for figure in drawn] == [True, True, True, False]
     assert collector.found == []
 
 
 def test_compare_nothing_but_failed_cells_has_no_verdict(study: Any, reference: Any) -> None:
     """The table lists them; there is nothing to draw."""
     failed = study.run_cell("mean.svr", simpler={})
-    table, comparisons, verdicts, daily = compare(study, reference, [failed])
+    table, comparisons, verdicts, daily = compare(reference, [failed])
     assert (table["status"].tolist(), len(comparisons), len(daily)) == (["failed"], 0, 0)
     verdict = verdicts["group"]
     assert (verdict["n_cells"], verdict["n_models"], verdict["n_tried"]) == (0, 0, 1)
@@ -217,17 +216,17 @@ def test_compare_nothing_but_failed_cells_has_no_verdict(study: Any, reference: 
         [],
     )
     assert verdict["beats_baseline"] is False
-    done = compare(study, reference, cells_of(study))[2]["group"]
+    done = compare(reference, cells_of(study))[2]["group"]
     assert verdict.keys() == done.keys()
-    assert documents.draw(table, daily, comparisons, verdicts, reference.params) == [b""] * 4
+    assert figures.draw(table, daily, comparisons, verdicts, reference.params, "group") == [b""] * 4
 
 
 def test_draw_figures_of_a_study_are_four(study: Any, reference: Any) -> None:
     """With models and baselines every figure is drawn, each another."""
-    table, comparisons, verdicts, daily = compare(study, reference, cells_of(study))
-    figures = documents.draw(table, daily, comparisons, verdicts, reference.params)
-    assert len(set(figures)) == len(documents.STUDY_FIGURES) == 4
-    assert all(figure.startswith(b"\x89PNG") for figure in figures)
+    table, comparisons, verdicts, daily = compare(reference, cells_of(study))
+    drawn = figures.draw(table, daily, comparisons, verdicts, reference.params, "group")
+    assert len(set(drawn)) == len(figures.GROUP_FIGURES) == 4
+    assert all(figure.startswith(b"\x89PNG") for figure in drawn)
 
 
 def test_draw_that_fails_twice_is_missing(
@@ -238,12 +237,14 @@ def test_draw_that_fails_twice_is_missing(
     def fail(*_: Any) -> Any:
         raise RuntimeError("no more ink")
 
-    monkeypatch.setattr(documents, "draw_heat_map", fail)
-    table, comparisons, verdicts, daily = compare(study, reference, cells_of(study))
+    monkeypatch.setattr(figures, "draw_heat_map", fail)
+    table, comparisons, verdicts, daily = compare(reference, cells_of(study))
     collector = incidents.collect()
-    figures = documents.draw(table, daily, comparisons, verdicts, reference.params)
-    assert [bool(figure) for figure in figures] == [True, False, True, True]
-    assert [(one.kind, one.facts["figure"]) for one in collector.found] == [("missing", "heat_map")]
+    drawn = figures.draw(table, daily, comparisons, verdicts, reference.params, "group")
+    assert [bool(figure) for figure in drawn] == [True, False, True, True]
+    assert [(one.kind, one.facts["figure"]) for one in collector.found] == [
+        ("missing", "group.heat_map")
+    ]
 
 
 def test_draw_interval_of_the_difference_is_positive_where_the_model_is_better() -> None:
@@ -251,5 +252,5 @@ def test_draw_interval_of_the_difference_is_positive_where_the_model_is_better()
     facts = {"test": "diebold_mariano", "mean_difference": 3.0, "std_error": 1.0}
     for cell, against, sign in (("m", "b", 1.0), ("b", "m", -1.0)):
         pairs = pd.DataFrame([{**facts, "cell": cell, "against": against}])
-        low, high = documents._difference(pairs, "m", "b")
+        low, high = figures._difference(pairs, "m", "b")
         assert (low, high) == pytest.approx((sign * 3.0 - 1.96, sign * 3.0 + 1.96))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tidemark.pipelines.reporting.findings import say_p, show_p
+from tidemark.pipelines.reporting.answers import say_p, show_p
 
 pytestmark = pytest.mark.filterwarnings("ignore:Liblinear failed to converge")
 
@@ -28,7 +28,7 @@ def test_summarise_model_that_beats_the_baselines_is_a_yes(
     study: Any, reference: Any, write_report: Write
 ) -> None:
     """The answer names the model, the baseline, the test and the interval."""
-    report = write_report(study, [*study.run_baselines(), *models_of(study)])
+    report = write_report([*study.run_baselines(), *models_of(study)])
     (answer,) = report.findings["answers"]
     best, baseline = answer["best"], answer["baseline"]
 
@@ -46,7 +46,7 @@ def test_summarise_model_that_beats_the_baselines_is_a_yes(
 
 def test_summarise_models_of_noise_are_a_no(noise: Any, write_report: Write) -> None:
     """Nothing is claimed for the smallest error among many."""
-    report = write_report(noise, [*noise.run_baselines(), *models_of(noise)])
+    report = write_report([*noise.run_baselines(), *models_of(noise)])
     (answer,) = report.findings["answers"]
     assert answer["word"] == "No"
     assert "No model was shown to forecast better than the best baseline" in answer["text"]
@@ -59,7 +59,7 @@ def test_summarise_features_that_know_the_future_make_the_answer_void(
 ) -> None:
     """However good the numbers are, they mean nothing; the first remark says what leaks."""
     cells = [*study.run_baselines(), *models_of(study)]
-    report = write_report(study, cells, audits={"median": LEAK})
+    report = write_report(cells, audits={"median": LEAK})
     (answer,) = report.findings["answers"]
     assert answer["word"] == "Void"
     assert "none of these numbers" in answer["text"]
@@ -79,7 +79,7 @@ def test_summarise_baseline_that_knows_the_future_makes_the_answer_void_too(
     """What models are measured against is audited with the study's data."""
     leak = {"passed": False, "findings": ["baseline last_value changes with the future"]}
     cells = [*study.run_baselines(), *models_of(study)]
-    findings = write_report(study, cells, audits={"baseline": leak}).findings
+    findings = write_report(cells, audits={"baseline": leak}).findings
     assert findings["answers"][0]["word"] == "Void"
     assert findings["leaks"] == ["baseline: baseline last_value changes with the future"]
 
@@ -89,22 +89,23 @@ def test_summarise_group_without_a_fitted_model_has_no_answer(
 ) -> None:
     """Baselines alone answer nothing, and a model that failed is a remark."""
     failed = study.run_cell("mean.svr", simpler={})
-    report = write_report(study, [*study.run_baselines(), failed])
+    report = write_report([*study.run_baselines(), failed])
     (answer,) = report.findings["answers"]
     assert (answer["word"], answer["best"]) == ("None", None)
     assert answer["baseline"]["cell"] == report.verdicts["group"]["best_baseline"]
     told = "mean.svr failed: svr did not converge; no simpler model is left."
     assert sorted(report.findings["suspicions"]) == sorted([reference.few_blocks, told])
     assert (report.findings["n_models"], report.findings["n_failed"]) == (1, 1)
-    assert (report.findings["best"], report.findings["without_best"]) == ([], ["mean"])
-    assert report.findings["has_failed_wholly"] is False
+    (group,) = report.findings["groups"]
+    assert (group["best"], group["without_best"]) == ([], ["mean"])
+    assert group["has_failed_wholly"] is False
 
 
 def test_summarise_group_without_a_baseline_leaves_the_answer_open(
     study: Any, write_report: Write
 ) -> None:
     """A model that is compared with nothing is not called good."""
-    report = write_report(study, models_of(study))
+    report = write_report(models_of(study))
     (answer,) = report.findings["answers"]
     assert answer["word"] == "Open"
     assert "no baseline" in answer["text"]
@@ -113,12 +114,13 @@ def test_summarise_group_without_a_baseline_leaves_the_answer_open(
 def test_summarise_study_that_failed_whole_says_so(study: Any, write_report: Write) -> None:
     """Without any cell there is no answer, and nothing was tested of what was tried."""
     failed = [study.run_cell(f"{name}.svr", simpler={}) for name in ("mean", "median")]
-    findings = write_report(study, failed).findings
-    assert findings["has_failed_wholly"] is True
+    findings = write_report(failed).findings
+    (group,) = findings["groups"]
+    assert group["has_failed_wholly"] is True
     (answer,) = findings["answers"]
     assert (answer["word"], answer["best"], answer["baseline"]) == ("None", None, None)
     assert findings["verdicts"]["group"]["n_tried"] == 2
-    assert findings["without_best"] == ["mean", "median"]
+    assert group["without_best"] == ["mean", "median"]
     assert sum("svr did not converge" in one for one in findings["suspicions"]) == 2
 
 
@@ -128,7 +130,7 @@ def test_summarise_says_how_many_of_the_models_tried_were_tested(
     """One that failed was tried, and is not hidden."""
     failed = study.run_cell("median.svr", simpler={})
     usual = study.run_cell("mean.linear")
-    report = write_report(study, [*study.run_baselines(), usual, failed])
+    report = write_report([*study.run_baselines(), usual, failed])
     (answer,) = report.findings["answers"]
     words = "counting 1 of the 2 models that were tried; the others failed"
     assert (answer["counted"], words in answer["text"]) == (words, True)
@@ -166,8 +168,8 @@ def test_summarise_lists_every_reason_to_doubt_once(
         "as_of": "2019-01-03",
         "tables": {"prices": {"rows": 400, "rows_quarantined": {"bad": 2}, "findings": [late]}},
     }
-    strict = reference.evaluation.model_copy(update={"too_good_r2": 0.01})
-    report = write_report(study, cells, evaluation=strict, validation=validation)
+    strict = reference.params.model_copy(update={"too_good_r2": 0.01})
+    report = write_report(cells, params=strict, validation=validation)
     said = report.findings["suspicions"]
     alarms = [one for one in said if "out-of-sample R2 of" in one]
 
@@ -186,19 +188,26 @@ def test_summarise_lists_every_reason_to_doubt_once(
 
 def test_summarise_quotes_what_made_the_numbers(study: Any, write_report: Write) -> None:
     """The three hashes that a run in MLflow bears, the dates and the plan of resampling."""
-    findings = write_report(study, [*study.run_baselines(), *models_of(study)]).findings
+    findings = write_report([*study.run_baselines(), *models_of(study)]).findings
     assert findings["made_by"] == {
         "data_hash": "d" * 16,
         "params_hash": "b" * 16,
         "code_hash": "c" * 16,
     }
-    assert findings["dates"] == study.dates
-    assert findings["resampling"] == study.resampling
-    assert findings["scored"] == {"rows": 100, "dates": 25}
+    (group,) = findings["groups"]
+    assert group["split_id"] == study.dates["split_id"]
+    assert group["dates"] == {
+        **{key: study.dates[key] for key in ("train_end", "test_start", "test_end")},
+        "window_sessions": None,
+        "n_folds": 2,
+        "n_refits": 3,
+    }
+    assert group["resampling"] == study.resampling
+    assert group["scored"] == {"rows": 100, "dates": 25}
     assert list(findings["treatments"]) == ["mean", "median"]
     assert findings["treatments"]["mean"] == {"cells": 400, "missing rate before": 0.0}
-    assert [row["scenario"] for row in findings["best"]] == sorted(
+    assert [row["scenario"] for row in group["best"]] == sorted(
         ("mean", "median"), key=lambda name: min(
-            row["rmse"] for row in findings["rows"] if row["scenario"] == name
+            row["rmse"] for row in group["rows"] if row["scenario"] == name
         ),
     )  # fmt: skip

@@ -72,7 +72,7 @@ def report(study: Any, write_report: Write) -> Any:
     """Report three models, three baselines and a cell that failed."""
     cells = [study.run_cell(name) for name in NAMES]
     failed = study.run_cell("median.svr", simpler={})
-    return write_report(study, [*study.run_baselines(), *cells, failed])
+    return write_report([*study.run_baselines(), *cells, failed])
 
 
 def test_page_needs_no_other_file(report: Any) -> None:
@@ -98,7 +98,7 @@ def test_page_says_what_the_findings_say(report: Any) -> None:
     text = Outline(report.page).text
     (answer,) = report.findings["answers"]
     assert f"{answer['word']}. {answer['text']}" in text
-    for row in report.findings["rows"]:
+    for row in report.findings["groups"][0]["rows"]:
         assert row["cell"] in text
     assert "failed: svr did not converge; no simpler model is left" in text
     for digest in report.findings["made_by"].values():
@@ -110,7 +110,8 @@ def test_page_says_what_the_findings_say(report: Any) -> None:
 
 def test_page_texts_are_escaped(report: Any) -> None:
     """What people or data wrote is read as it is, and never run."""
-    (answer,) = report.findings["answers"]
+    (answer,), (group,) = report.findings["answers"], report.findings["groups"]
+    rows = [{**row, "note": NASTY, "cell": f"{row['cell']}{NASTY}"} for row in group["rows"]]
     page = report.write_page(
         params={
             **report.findings["params"],
@@ -120,10 +121,7 @@ def test_page_texts_are_escaped(report: Any) -> None:
         },
         answers=[{**answer, "text": NASTY}],
         suspicions=[NASTY],
-        rows=[
-            {**row, "note": NASTY, "cell": f"{row['cell']}{NASTY}"}
-            for row in report.findings["rows"]
-        ],
+        groups=[{**group, "rows": rows}],
     )
     outline = Outline(page)
     assert "script" not in outline.tags
@@ -145,7 +143,7 @@ def test_page_without_any_figure_says_so(report: Any) -> None:
 def test_page_of_a_study_that_failed_whole_is_made(study: Any, write_report: Write) -> None:
     """No answer, no picture, no number: the failures are told."""
     failed = [study.run_cell(f"{name}.svr", simpler={}) for name in ("mean", "median")]
-    page = Outline(write_report(study, failed, is_drawn=True).page)
+    page = Outline(write_report(failed, is_drawn=True).page)
     assert page.open == []
     assert page.loaded == []
     assert page.text.count("failed: svr did not converge") == 4  # in the table and the remarks
@@ -156,7 +154,7 @@ def test_page_of_a_leak_warns_before_anything_else(study: Any, write_report: Wri
     """Who reads only the top sees that the numbers mean nothing."""
     leak = {"passed": False, "findings": ["feature ret_lag_0 changes"], "features": ["ret_lag_0"]}
     cells = [*study.run_baselines(), *(study.run_cell(name) for name in NAMES)]
-    text = Outline(write_report(study, cells, audits={"mean": leak}).page).text
+    text = Outline(write_report(cells, audits={"mean": leak}).page).text
     assert text.index("Void.") < text.index("All cells")
     assert "The audit failed" in text[: text.index("All cells")]
     assert "feature ret_lag_0 changes" in text

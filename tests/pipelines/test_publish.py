@@ -27,7 +27,6 @@ BASE: dict[str, Any] = {
     "interval": "bca",
     "level": 0.9,
     "confidence_set_size": 0.1,
-    "too_good_r2": 0.01,
 }
 
 
@@ -150,7 +149,6 @@ def test_publish_is_ready_for_json_and_leaves_its_inputs_alone() -> None:
         ({"bootstrap": "moving"}, "bootstrap"),
         ({"interval": "normal"}, "interval"),
         ({"n_replicates": 99}, "n_replicates"),
-        ({"too_good_r2": 0}, "too_good_r2"),
         ({"confidence_set_size": 1}, "confidence_set_size"),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 from tidemark import incidents
 from tidemark.pipelines.drawing import MISSING
 from tidemark.pipelines.reporting import documents, tables
+from tidemark.pipelines.reporting.figures import GROUP_FIGURES
 
 PASSED = {"passed": True, "findings": []}
 
@@ -35,7 +36,7 @@ def mixed(study: Any, write_report: Write) -> Any:
         study.run_cell("median.ridge", is_spoilt=True),
         study.run_cell("median.svr", simpler={}),
     ]
-    return write_report(study, [*study.run_baselines(), *cells])
+    return write_report([*study.run_baselines(), *cells])
 
 
 def test_table_of_a_mixed_study_says_what_became_of_each_cell(mixed: Any) -> None:
@@ -83,8 +84,8 @@ def test_reports_say_the_same_answer_and_what_made_them(mixed: Any) -> None:
 def test_reports_link_only_figures_that_exist(study: Any, write_report: Write) -> None:
     """Where a figure of the best cell is missing, words stand in the place of its link."""
     bare = study.run_cell("median.ridge", is_spoilt=True)
-    report = write_report(study, [*study.run_baselines(), bare])
-    missing = [MISSING] * len(documents.STUDY_FIGURES)
+    report = write_report([*study.run_baselines(), bare])
+    missing = [MISSING] * len(GROUP_FIGURES)
     words = documents.write_markdown(report.findings, report.templates, "Noted.", *missing)
     summary, communication, memo, _ = words
     assert "![Predicted against true]" not in communication
@@ -94,21 +95,21 @@ def test_reports_link_only_figures_that_exist(study: Any, write_report: Write) -
         "could not be drawn\n"
     ) in memo
     assert "The figure of every cell with its interval could not be drawn.\n" in communication
-    for name in documents.STUDY_FIGURES:
+    for name in GROUP_FIGURES:
         assert f"The figure {name} could not be drawn.\n" in summary
         assert f"{name}.png" not in summary + communication
 
 
 def test_reports_show_every_figure_of_the_study(mixed: Any) -> None:
     """The summary links all four where the catalog stores them."""
-    for name in documents.STUDY_FIGURES:
-        assert f"](../../../figures/returns/{name}.png)" in mixed.pages["summary"]
+    for name in GROUP_FIGURES:
+        assert f"](../../../figures/returns/group/{name}.png)" in mixed.pages["summary"]
 
 
 def test_reports_of_a_usual_study_have_no_marks(study: Any, write_report: Write) -> None:
     """Where nothing happened, nothing is said of it."""
     usual = study.run_cell("mean.linear")
-    for text in write_report(study, [*study.run_baselines(), usual]).pages.values():
+    for text in write_report([*study.run_baselines(), usual]).pages.values():
         assert "*" not in text.replace("**", "")
         assert "fail" not in text
         assert "could not" not in text
@@ -120,7 +121,7 @@ def test_reports_scenario_without_any_model_has_no_best(study: Any, write_report
     """The other scenario's best cell is told, and that this one has none."""
     usual = study.run_cell("mean.linear")
     failed = study.run_cell("median.svr", simpler={})
-    pages = write_report(study, [*study.run_baselines(), usual, failed]).pages
+    pages = write_report([*study.run_baselines(), usual, failed]).pages
     assert "- **mean**: linear, RMSE 0." in pages["summary"]
     assert "- **median**: none, every cell has failed\n" in pages["summary"]
     assert "### mean: linear\n" in pages["communication"]
@@ -131,7 +132,7 @@ def test_reports_of_a_study_that_failed_whole_are_made(study: Any, write_report:
     """Without one model there is no comparison, no best cell and no incident of its own."""
     failed = [study.run_cell(f"{name}.svr", simpler={}) for name in ("mean", "median")]
     collector = incidents.collect()
-    report = write_report(study, failed, is_drawn=True)
+    report = write_report(failed, is_drawn=True)
     pages = report.pages
     assert report.figures == [MISSING] * 4
     assert (report.incidents, collector.found) == ([], [])
@@ -149,7 +150,7 @@ def test_reports_of_a_study_that_failed_whole_are_made(study: Any, write_report:
 def test_reports_of_baselines_alone_are_made(study: Any, write_report: Write) -> None:
     """Every model failed: the baselines are shown, and no claim is made."""
     failed = study.run_cell("mean.svr", simpler={})
-    report = write_report(study, [*study.run_baselines(), failed], is_drawn=True)
+    report = write_report([*study.run_baselines(), failed], is_drawn=True)
     assert "No model of this group could be fitted." in report.pages["communication"]
     assert "baseline.zero (baseline)" in table_rows(report.pages["summary"])
     assert "The figure loss_differential could not be drawn." in report.pages["summary"]

@@ -154,3 +154,53 @@ def test_pair_names_cells_that_failed_or_were_not_made(bench: Bench) -> None:
     ]
     with pytest.raises(UnknownName, match=r"low\.svr"):
         bench.pair("high.svr")
+
+
+def densities(seed: int, n_days: int = 60, better: float = 0.0) -> pd.DataFrame:
+    """Make minus log scores by date, of one observation each."""
+    scores = np.random.default_rng(seed).normal(2.0 + better, 0.5, n_days)
+    return pd.DataFrame({"date": DAYS[:n_days], "n": 1.0, "neg_log_score": -scores})
+
+
+def test_pair_of_densities_is_compared_by_log_scores(bench: Bench) -> None:
+    """Mean log scores stand in place of errors; larger is better, and so is the difference."""
+    first, second = densities(1), densities(2, better=1.0)
+    bench.put(OLD, "equity_bond.markov", first)
+    bench.put(NEW, "equity_bond.markov", second)
+    (pair,) = bench.pair()
+    assert (pair.score, pair.note, pair.n_dates) == ("log_score", "", 60)
+    means = [-one["neg_log_score"].mean() for one in (first, second)]
+    assert (pair.first, pair.second) == pytest.approx(means)
+    assert pair.difference == pytest.approx(means[1] - means[0])
+    assert pair.difference > 0.5
+    assert pair.p_value < 0.001
+
+
+def test_pair_of_a_forecast_and_a_density_is_not_compared(bench: Bench) -> None:
+    """Squared errors and log scores have no common unit."""
+    bench.put(OLD, "low.ridge", losses(1))
+    bench.put(NEW, "low.ridge", densities(1))
+    (pair,) = bench.pair()
+    assert pair.note == "judged by another score"
+    assert np.isnan(pair.p_value)
+
+
+def test_pair_of_longer_horizon_counts_overlapping_outcomes(bench: Bench) -> None:
+    """The horizon that the losses name decides on the lags; losses without one look a day ahead."""
+    one, two = (losses(seed) for seed in (1, 2))
+    bench.put(OLD, "low.ridge", one.assign(horizon_days=9))
+    bench.put(NEW, "low.ridge", two.assign(horizon_days=9))
+    bench.put(OLD, "low.linear", one)
+    bench.put(NEW, "low.linear", two.assign(horizon_days=9))
+    means = [table["sq_error"].to_numpy() / 4.0 for table in (two, one)]
+    for pair in bench.pair():
+        assert pair.p_value == diebold_mariano(*means, horizon_days=9).p_value
+        assert pair.p_value != diebold_mariano(*means).p_value
+
+
+def test_pair_with_no_more_dates_than_the_horizon_says_so(bench: Bench) -> None:
+    """Twenty dates that all look 21 dates ahead are hardly one observation."""
+    for run, seed in ((OLD, 1), (NEW, 2)):
+        bench.put(run, "low.ridge", losses(seed, days=DAYS[:20]).assign(horizon_days=21))
+    (pair,) = bench.pair()
+    assert pair.note == "20 dates in common are too few"

@@ -60,10 +60,11 @@ def parameters_fingerprint(tree: Mapping[str, Any], study: str) -> str:
 
 
 def study_parameters(tree: Mapping[str, Any], study: str) -> dict[str, Any]:
-    """Flatten a study's parameters to dotted names; what only its reports read is left out."""
+    """Flatten a study's parameters to dotted names; what only its reports say is left out."""
     own = {key: tree[key] for key in SHARED}
     flat = flatten({**own, study: tree[study], "scenarios": tree["scenarios"][study]})
-    return {key: value for key, value in flat.items() if not key.startswith(f"{study}.report.")}
+    words, alarm = f"{study}.report.", f"{study}.report.too_good_r2"
+    return {key: one for key, one in flat.items() if not key.startswith(words) or key == alarm}
 
 
 def _hash(values: Mapping[str, Any]) -> str:

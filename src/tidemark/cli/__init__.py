@@ -1,9 +1,10 @@
-"""Commands of the project, which ``kedro`` finds here: run, status, compare, tracking."""
+"""Commands of the project, which ``kedro`` finds here."""
 
 import click
 
 from tidemark import errors
 from tidemark.cli.compare import compare
+from tidemark.cli.rolling_corr import rolling_corr
 from tidemark.cli.run import run
 from tidemark.cli.status import status
 from tidemark.cli.tracking import tracking
@@ -17,5 +18,5 @@ def cli() -> None:
     """Commands of the project."""
 
 
-for _command in (run, status, compare, tracking):
+for _command in (run, status, compare, tracking, rolling_corr):
     cli.add_command(_command)

@@ -21,7 +21,7 @@ from tidemark.cli.options import explain, project
 def compare(
     first: str, second: str, env: str | None, cell: str | None, data_root: str | None
 ) -> None:
-    """Compare each cell of two runs by the errors that it made on the same dates.
+    """Compare each cell of two runs by what it lost on the same dates.
 
     FIRST and SECOND are ids of runs, the beginnings of such ids, `latest` or `previous`; without
     them the last two runs are compared. The p is that of a Diebold-Mariano test and counts one
@@ -34,6 +34,7 @@ def compare(
     try:
         with settings.SESSION_CLASS.create(env=env, runtime_params=runtime) as session:
             info = session.load_context().run_info
+        from tidemark.domain.scores import SCORES
         from tidemark.tracking.metrics_store import MetricsStore
         from tidemark.tracking.run_pairs import find_run, pair_cells
         from tidemark.tracking.settings import TrackingSettings
@@ -49,17 +50,22 @@ def compare(
     from rich.table import Table
 
     table = Table(box=box.SQUARE, title=f"first {runs[0]}\nsecond {runs[1]}", title_justify="left")
-    for name in ("cell", "RMSE first", "RMSE second", "change", "p", "dates"):
-        is_name = name == "cell"
+    for name in ("cell", "measure", "first", "second", "change", "p", "dates"):
+        is_name = name in ("cell", "measure")
         table.add_column(name, justify="left" if is_name else "right", no_wrap=is_name)
     for pair in pairs:
         if pair.note:
-            table.add_row(pair.cell, pair.note, "", "", "", "")
+            table.add_row(pair.cell, "", pair.note, "", "", "", "")
             continue
-        change = f"{100 * (pair.second / pair.first - 1):+.2f} %"
-        is_same = math.isnan(pair.p_value)
+        score, is_same = SCORES[pair.score], math.isnan(pair.p_value)
+        change = (
+            f"{100 * (pair.second / pair.first - 1):+.2f} %"
+            if score.is_squared
+            else f"{pair.second - pair.first:+.4f} nats"
+        )
         table.add_row(
             pair.cell,
+            score.measure_words,
             f"{pair.first:.6f}",
             f"{pair.second:.6f}",
             "the same" if is_same else change,

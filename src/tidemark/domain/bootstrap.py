@@ -237,6 +237,33 @@ def interval_metrics(
     }
 
 
+def interval_means(
+    values: dict[str, np.ndarray], counts: np.ndarray, level: float, kind: Kind = "bca"
+) -> dict[str, Interval]:
+    """Compute an interval of the mean over dates of several series.
+
+    Parameters
+    ----------
+    values : dict of str to ndarray, shape (dates,)
+        One number for each date, dates ascending; all finite.
+    counts, level, kind
+        As for `interval_metrics`.
+
+    Returns
+    -------
+    dict of str to Interval
+        As `interval_metrics` returns them.
+    """
+    _require_known(kind, Kind)
+    tails = np.array([(1.0 - level) / 2.0, (1.0 + level) / 2.0])
+    intervals = {}
+    for name, one in values.items():
+        replicates = counts @ one / counts.sum(axis=1)
+        without_one = (one.sum() - one) / (len(one) - 1) if kind == "bca" else None
+        intervals[name] = _interval(float(one.mean()), replicates, tails, without_one)
+    return intervals
+
+
 def _require_known(word: str, words: object) -> None:
     """Refuse a word that is not one of a type's literals."""
     if word not in get_args(words):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from tidemark.domain.chart_cells import ChartCell, ChartCells, read_cells
 from tidemark.domain.plotting import (
     BLUE,
     GREY,
@@ -42,149 +41,6 @@ if TYPE_CHECKING:
 _LONG_NAME = 9  # characters; more do not fit under a tile
 
 
-@dataclass(frozen=True)
-class _Metric:
-    """What a metric is called, its unit, and its value without skill (errors have none)."""
-
-    words: str
-    unit: str = ""  # empty for errors, which are in a power of the target's unit
-    power: int = 0
-    neutral: float | None = None
-
-    @property
-    def hint(self) -> str:
-        return "smaller is better" if self.neutral is None else "larger is better"
-
-    def scale_and_unit(self, quantity: Quantity) -> tuple[float, str]:
-        """Say what stored values are multiplied with, and the unit that they are in then."""
-        if self.power:
-            unit = quantity.unit if self.power == 1 else quantity.squared_unit
-            return float(quantity.scale**self.power), unit
-        return 100.0 if self.unit == "%" else 1.0, self.unit
-
-
-_METRICS = {
-    "mae": _Metric("mean absolute error", power=1),
-    "mse": _Metric("mean squared error", power=2),
-    "rmse": _Metric("root mean squared error", power=1),
-    "r2": _Metric("R2 against the mean of the same rows", "%", neutral=0.0),
-    "r2_oos_zero": _Metric("out-of-sample R2 against zero", "%", neutral=0.0),
-    "r2_oos_mean": _Metric("out-of-sample R2 against the past mean", "%", neutral=0.0),
-    "hit_rate": _Metric("hit rate of the sign", "%", neutral=50.0),
-    "auc": _Metric("area under the ROC curve", "0 to 1", neutral=0.5),
-    "ic": _Metric("information coefficient", "from \N{MINUS SIGN}1 to 1", neutral=0.0),
-    "rank_ic": _Metric("rank information coefficient", "from \N{MINUS SIGN}1 to 1", neutral=0.0),
-}
-
-METRIC_LABELS: dict[str, str] = {name: metric.words for name, metric in _METRICS.items()}
-"""What metrics are called; those in `PERCENT_METRICS` are shown in percent."""
-
-PERCENT_METRICS = frozenset(name for name, metric in _METRICS.items() if metric.unit == "%")
-
-
-@dataclass(frozen=True)
-class _Cell:
-    """A cell with one metric in the unit that is shown; NaN if it has no value."""
-
-    scenario: str
-    model: str
-    status: str
-    is_baseline: bool
-    in_confidence_set: bool
-    value: float
-    low: float
-    high: float
-
-    @property
-    def name(self) -> str:
-        return f"{self.scenario}.{self.model}"
-
-    @property
-    def star(self) -> str:
-        return " *" if self.status == "fallback" else ""
-
-    @property
-    def has_value(self) -> bool:
-        return math.isfinite(self.value)
-
-    @property
-    def excuse(self) -> str:
-        return "failed" if self.status == "failed" else "not defined"
-
-
-@dataclass(frozen=True)
-class _Cells:
-    """The cells of a study with one metric; those without a value stand apart."""
-
-    valued: tuple[_Cell, ...]
-    without: tuple[_Cell, ...]
-    metric: _Metric
-    unit: str
-
-    @property
-    def every(self) -> tuple[_Cell, ...]:
-        return self.valued + self.without
-
-    @property
-    def numbers(self) -> np.ndarray:
-        return np.array([cell.value for cell in self.valued])
-
-    @property
-    def title(self) -> str:
-        return self.metric.words[0].upper() + self.metric.words[1:]
-
-    @property
-    def fallback_note(self) -> str:
-        fallbacks = any(cell.star for cell in self.every)
-        return "* a simpler model stands in for one that could not be fitted." * fallbacks
-
-
-def _read_cells(table: pd.DataFrame, name: str, quantity: Quantity) -> _Cells:
-    """Read one metric of every cell, best first."""
-    if name not in _METRICS:
-        raise ValueError(f"There is no metric '{name}' to draw: use one of {', '.join(_METRICS)}.")
-    metric = _METRICS[name]
-    scale, unit = metric.scale_and_unit(quantity)
-    cells = [_read_cell(row, name, scale) for row in table.to_dict(orient="records")]
-    repeated = sorted(cell for cell, count in Counter(c.name for c in cells).items() if count > 1)
-    if repeated:
-        raise ValueError(f"Cells stand twice in the table: {', '.join(repeated[:5])}. Drop one.")
-    valued = [cell for cell in cells if cell.has_value]
-    without = [cell for cell in cells if not cell.has_value]
-    if not valued:
-        raise ValueError(
-            f"None of {len(cells)} cells has a value of '{name}', so there is nothing to draw: "
-            "at least one must not have failed."
-        )
-    sign = 1.0 if metric.neutral is None else -1.0
-    valued.sort(key=lambda cell: (sign * cell.value, cell.name))
-    without.sort(key=lambda cell: cell.name)
-    return _Cells(tuple(valued), tuple(without), metric, unit)
-
-
-def _read_cell(row: Mapping[Hashable, Any], name: str, scale: float) -> _Cell:
-    is_usable = row["status"] != "failed" and math.isfinite(row[name])
-    value, low, high = (
-        scale * float(row.get(f"{name}{end}", math.nan)) if is_usable else math.nan
-        for end in ("", "_low", "_high")
-    )
-    return _Cell(
-        scenario=row["scenario"],
-        model=row["model"],
-        status=row["status"],
-        is_baseline=_is_true(row["is_baseline"]),
-        in_confidence_set=is_usable and _is_true(row.get("in_confidence_set")),
-        value=value,
-        low=low,
-        high=high,
-    )
-
-
-def _is_true(flag: Any) -> bool:
-    """Read a flag that may be missing, for cells that a test did not look at."""
-    return not pd.isna(flag) and bool(flag)
-
-
 def draw_forest(
     table: pd.DataFrame, metric: str, benchmark: str | None, quantity: Quantity = TARGET
 ) -> Figure:
@@ -208,7 +64,7 @@ def draw_forest(
     ValueError
         If no cell has a value, one stands there twice, or the metric or the benchmark is unknown.
     """
-    cells = _read_cells(table, metric, quantity)
+    cells = read_cells(table, metric, quantity)
     by_name = {cell.name: cell for cell in cells.every}
     if benchmark is not None and benchmark not in by_name:
         raise ValueError(
@@ -245,16 +101,17 @@ def draw_forest(
     return figure
 
 
-def _forest_limits(valued: Sequence[_Cell], always: float) -> Limits:
-    """Choose limits that a few cells far from the others do not set."""
-    ends = np.array([(cell.low, cell.value, cell.high) for cell in valued]).ravel()
-    ends = ends[np.isfinite(ends)]
-    ends = np.append(ends[is_within(ends, find_fences(ends, middle=0.5))], always)
+def _forest_limits(valued: Sequence[ChartCell], always: float) -> Limits:
+    """Choose limits that a few cells far from the others do not set, unless one is the best."""
+    table = np.array([(cell.low, cell.value, cell.high) for cell in valued])
+    ends = table[np.isfinite(table)]
+    usual = ends[is_within(ends, find_fences(ends, middle=0.5))]
+    ends = np.concatenate([usual, table[0], [always]])
     low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
     return widen((low, high), abs(low) / 10.0 or 1.0)
 
 
-def _draw_intervals(axes: Axes, cells: _Cells, limits: Limits) -> int:
+def _draw_intervals(axes: Axes, cells: ChartCells, limits: Limits) -> int:
     """Draw each cell's interval and marker, top down, and count the values beyond the limits."""
     inside = is_within(cells.numbers, limits)
     form = format_like(cells.numbers)
@@ -303,7 +160,7 @@ def draw_heat_map(table: pd.DataFrame, metric: str, quantity: Quantity = TARGET)
     ValueError
         If no cell has a value, one stands there twice, or the metric is unknown.
     """
-    cells = _read_cells(table, metric, quantity)
+    cells = read_cells(table, metric, quantity)
     rows = _order_names((cell.scenario, cell.is_baseline) for cell in cells.every)
     columns = _order_names((cell.model, cell.is_baseline) for cell in cells.every)
     figure, (axes,) = new_figure(

@@ -34,7 +34,7 @@ class Approximation:
 class Trial:
     """One attempt to fit an estimator; ``error`` says why it was given up, if it was."""
 
-    estimator: EstimatorName
+    estimator: str
     seed: int
     error: str | None
 
@@ -46,7 +46,7 @@ class FailedModel:
     trials: tuple[Trial, ...]
 
 
-def describe_estimator(name: EstimatorName, n_rows: int, approximation: Approximation) -> str:
+def describe_estimator(name: str, n_rows: int, approximation: Approximation) -> str:
     """Say in words which estimator a name stands for at a given number of rows."""
     if name == "svr" and n_rows > approximation.exact_max_rows:
         return (

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import pandera.pandas as pa
+from pandas import DataFrame
 from pandera.typing import Series
 
 _INFINITY = float("inf")
@@ -55,15 +56,14 @@ class Targets(pa.DataFrameModel):  # type: ignore[misc]  # pandera is untyped he
 
 
 class Predictions(pa.DataFrameModel):  # type: ignore[misc]  # pandera is untyped here
-    """What a model predicts for the scored rows: every one of them."""
+    """What a model predicts for the scored rows: every one of them, by the study's keys."""
 
     date: Series[pa.DateTime] = pa.Field(nullable=False)
-    ticker: Series[str] = pa.Field(nullable=False)
     y_true: Series[float] = pa.Field(gt=-_INFINITY, lt=_INFINITY, nullable=False)
     y_pred: Series[float] = pa.Field(gt=-_INFINITY, lt=_INFINITY, nullable=False)
 
-    class Config:
-        """Options of the model."""
-
-        strict = True
-        unique: ClassVar = ["date", "ticker"]
+    @pa.dataframe_check  # type: ignore[untyped-decorator]
+    def keys_are_unique(cls, table: DataFrame) -> bool:
+        """Refuse two predictions for one key: all columns but the two numbers."""
+        keys = [name for name in table if name not in ("y_true", "y_pred")]
+        return not table.duplicated(keys).any()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +30,7 @@ from tidemark.domain.plotting import (
     widen,
     write_number,
 )
+from tidemark.domain.scores import SQUARED_ERROR, Score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,36 +66,90 @@ def draw_cumulative_r2(daily: pd.DataFrame, cells: Sequence[str], title: str) ->
     time. Gu, S., Kelly, B. and Xiu, D. (2020), Empirical Asset Pricing via Machine Learning,
     Review of Financial Studies 33, 2223-2273: the R2 against zero.
     """
+    _check_count(cells)
+    lines = [_cumulate_r2(daily, cell) for cell in cells]
+    n_hidden = max(hidden for _, hidden in lines)
+    across = f"date (first tenth, {n_hidden} dates, not drawn: unstable)" if n_hidden else "date"
+    note = "R2: one minus squared errors over squared targets, both summed from the first date."
+    figure, axes = _draw_lines(
+        title, dict(zip(cells, [line for line, _ in lines], strict=True)), "%", note
+    )
+    name_axes(axes, across, "cumulative R2 against zero (%)")
+    return figure
+
+
+def draw_cumulative_gain(
+    daily: pd.DataFrame, cells: Sequence[str], reference: str, title: str
+) -> Figure:
+    """Draw how much log score some cells have gained over another one up to each date.
+
+    Parameters
+    ----------
+    daily : DataFrame
+        One row for each date and cell: ``date``; ``cell``, ``"scenario.model"``; ``n``, the
+        number of rows; ``neg_log_score``, minus the sum of their log scores, in nats.
+    cells : sequence of str
+        At most ``MAX_LINES``.
+    reference : str
+        The cell that the others are measured against, scored on the same dates and rows.
+    title : str
+        Stands over the figure.
+
+    Raises
+    ------
+    ValueError
+        If there are no cells, too many of them, one has no dates, or others than the reference.
+
+    References
+    ----------
+    Geweke, J. and Amisano, G. (2010), Comparing and Evaluating Bayesian Predictive Distributions
+    of Asset Returns, International Journal of Forecasting 26, 216-230.
+    """
+    _check_count(cells)
+    other = _of_cell(daily, reference)
+    lines = {}
+    for cell in cells:
+        mine = _of_cell(daily, cell)
+        _check_alike(cell, mine, reference, other)
+        lines[cell] = (other["neg_log_score"] - mine["neg_log_score"]).cumsum()
+    note = f"Gain: log score of a cell minus that of {reference}, summed from the first date."
+    figure, axes = _draw_lines(title, lines, "nats", note)
+    name_axes(axes, "date", f"cumulative gain over {reference} (nats)")
+    return figure
+
+
+def _check_count(cells: Sequence[str]) -> None:
     if not 0 < len(cells) <= MAX_LINES:
         raise ValueError(
             f"{len(cells)} cells cannot be drawn as lines that can be told apart: choose 1 to "
             f"{MAX_LINES}."
         )
-    lines = [_cumulate_r2(daily, cell) for cell in cells]
-    n_hidden = max(hidden for _, hidden in lines)
+
+
+def _draw_lines(
+    title: str, lines: Mapping[str, pd.Series], unit: str, note: str
+) -> tuple[Figure, Axes]:
+    """Draw a line for each cell and one at zero; lines that explode do not set the limits."""
     figure, (axes,) = new_figure(title)
     axes.axhline(0.0, color=INK, linewidth=2.2)
-    for (line, _), color in zip(lines, PALETTE, strict=False):
+    for line, color in zip(lines.values(), PALETTE, strict=False):
         marker = "o" if len(line) == 1 else None
         axes.plot(line.index.to_numpy(), line.to_numpy(), color=color, linewidth=1.6, marker=marker)
-    shown = np.concatenate([line.to_numpy() for line, _ in lines])
+    shown = np.concatenate([line.to_numpy() for line in lines.values()])
     shown = np.append(shown[is_within(shown, find_fences(shown, middle=0.5))], 0.0)
     limits = widen((float(shown.min()), float(shown.max())), 1.0)
     axes.set_ylim(limits)
-    ends = np.array([float(line.iloc[-1]) for line, _ in lines])
+    ends = np.array([float(line.iloc[-1]) for line in lines.values()])
     form = f"+{format_like(ends)}"
-    texts = [f"{cell}\n{write_number(end, form)} %" for cell, end in zip(cells, ends, strict=True)]
-    label_ends(axes, [line.index[-1] for line, _ in lines], ends, texts)
+    texts = [
+        f"{cell}\n{write_number(end, form)} {unit}" for cell, end in zip(lines, ends, strict=True)
+    ]
+    label_ends(axes, [line.index[-1] for line in lines.values()], ends, texts)
     use_dates(axes)
-    across = f"date (first tenth, {n_hidden} dates, not drawn: unstable)" if n_hidden else "date"
-    name_axes(axes, across, "cumulative R2 against zero (%)")
-    n_cut = sum(bool((~is_within(line.to_numpy(), limits)).any()) for line, _ in lines)
-    add_caption(
-        figure,
-        "R2: one minus squared errors over squared targets, both summed from the first date.",
-        f"Partly beyond the axis: {n_cut} of {len(lines)} lines." if n_cut else "",
-    )
-    return figure
+    n_cut = sum(bool((~is_within(line.to_numpy(), limits)).any()) for line in lines.values())
+    cut = f"Partly beyond the axis: {n_cut} of {len(lines)} lines." if n_cut else ""
+    add_caption(figure, note, cut)
+    return figure, axes
 
 
 def _cumulate_r2(daily: pd.DataFrame, cell: str) -> tuple[pd.Series, int]:
@@ -116,6 +172,15 @@ def _of_cell(daily: pd.DataFrame, cell: str) -> pd.DataFrame:
     return rows.set_index("date").sort_index()
 
 
+def _check_alike(cell: str, mine: pd.DataFrame, other_cell: str, other: pd.DataFrame) -> None:
+    if not mine["n"].equals(other["n"]):
+        raise ValueError(
+            f"'{cell}' and '{other_cell}' were not scored on the same dates and numbers of rows "
+            f"({len(mine)} and {len(other)} dates), so their losses cannot be compared: run the "
+            "study whole."
+        )
+
+
 def draw_loss_differential(
     daily: pd.DataFrame,
     cell: str,
@@ -123,23 +188,24 @@ def draw_loss_differential(
     low: float,
     high: float,
     quantity: Quantity = TARGET,
+    score: Score = SQUARED_ERROR,
 ) -> Figure:
     """Draw the cumulative difference of two cells' losses; it rises where the cell is better.
-
-    The loss of a date is the mean squared error over its rows.
 
     Parameters
     ----------
     daily : DataFrame
         One row for each date and cell: ``date``; ``cell``, ``"scenario.model"``; ``n``, the
-        number of rows; ``sq_error``, the sum of their squared errors.
+        number of rows; the sum of their losses, in the score's column.
     cell, benchmark : str
         The two that are compared, scored on the same dates.
     low, high : float
-        Interval of the mean difference per date, benchmark minus cell, in the squared unit of
-        ``sq_error``; NaN if there is none.
+        Interval of the mean difference per date, benchmark minus cell, in the unit of the losses;
+        NaN if there is none.
     quantity : Quantity
-        What is predicted, and the unit whose square losses are in.
+        What is predicted, and the unit whose square squared errors are in.
+    score : Score
+        What the two are judged by.
 
     Raises
     ------
@@ -147,15 +213,10 @@ def draw_loss_differential(
         If one of the two has no dates, or they were not scored on the same dates and rows.
     """
     mine, other = _of_cell(daily, cell), _of_cell(daily, benchmark)
-    if not mine["n"].equals(other["n"]):
-        raise ValueError(
-            f"'{cell}' and '{benchmark}' were not scored on the same dates and numbers of rows "
-            f"({len(mine)} and {len(other)} dates), so their losses cannot be compared: run the "
-            "study whole."
-        )
-    scale = quantity.scale**2
-    loss = scale * other["sq_error"] / other["n"]
-    difference = loss - scale * mine["sq_error"] / mine["n"]
+    _check_alike(cell, mine, benchmark, other)
+    scale, unit = score.scale_loss(quantity)
+    loss = scale * other[score.loss_column] / other["n"]
+    difference = loss - scale * mine[score.loss_column] / mine["n"]
     path = difference.cumsum().to_numpy()
     date = difference.index.to_numpy()
     figure, (axes,) = new_figure(f"{cell} against {benchmark}")
@@ -169,14 +230,14 @@ def draw_loss_differential(
     axes.plot(
         date, path, color=BLUE, linewidth=1.6, marker=marker, label="rises where the cell is better"
     )
-    unit = quantity.squared_unit
-    _write_mean(axes, path, float(loss.mean()), (low * scale, high * scale), unit)
+    of_benchmark = float(loss.mean()) if score.is_squared else math.nan
+    _write_mean(axes, path, of_benchmark, (low * scale, high * scale), unit)
     use_dates(axes)
     name_axes(axes, "date", f"cumulative loss difference ({unit})")
     add_legend(axes)
     add_caption(
         figure,
-        "Loss of benchmark minus loss of cell; loss: mean squared error over the rows of a date.",
+        f"Loss of benchmark minus loss of cell; loss: {score.loss_words}.",
         "Guide: ±1.96 s √t, s the standard deviation of a date's difference. Pointwise, for dates\n"
         "that are independent and losses that are equal in expectation." * (len(path) > 1),
     )
@@ -184,7 +245,10 @@ def draw_loss_differential(
 
 
 def _write_mean(axes: Axes, path: np.ndarray, loss: float, interval: Limits, unit: str) -> None:
-    """Write the mean difference into the left corner that the line stays out of."""
+    """Write the mean difference into the left corner that the line stays out of.
+
+    ``loss`` is the mean loss of the benchmark, NaN where no share of it means anything.
+    """
     mean = path[-1] / len(path)
     known = np.array([mean, *interval])
     form = format_like(known[np.isfinite(known)])

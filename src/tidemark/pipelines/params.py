@@ -32,7 +32,6 @@ class EvaluationParams(Strict):
     interval: Literal["bca", "percentile"]
     level: Share
     confidence_set_size: Share
-    too_good_r2: Share
 
 
 class AuditParams(Strict):

@@ -76,11 +76,12 @@ class TrackingRecord:
             }
         is_missing = kind == "figure" and data == b""
         if kind in _FOLDERS and not is_missing:
-            folder = _FOLDERS[kind]
-            if "." not in box and not box.endswith(("_data", "_report")):
-                folder = f"{folder}/{box}"  # the parent run holds those of several scenarios
             self._artifacts.append(
-                {"file": keep(path, f"{dataset}{path.suffix}"), "folder": folder, "name": path.name}
+                {
+                    "file": keep(path, f"{dataset}{path.suffix}"),
+                    "folder": "/".join([_FOLDERS[kind], *_list_folders(box)]),
+                    "name": path.name,
+                }
             )
 
     def to_dict(self, node: NodeRecord, cell: Cell | None, study: str | None) -> dict[str, Any]:
@@ -153,3 +154,19 @@ class TrackingRecord:
     def _metric(self, name: str, value: float | None, step: int = 0) -> None:
         if value is not None and math.isfinite(value):
             self._metrics.append((name, float(value), step))
+
+
+def _list_folders(box: str) -> list[str]:
+    """List the folders that tell files of one name apart: the parent run holds many boxes'.
+
+    Examples
+    --------
+    >>> _list_folders("median_impute"), _list_folders("returns_report.next_day")
+    (['median_impute'], ['next_day'])
+    >>> _list_folders("returns_report"), _list_folders("median_impute.ridge")
+    ([], [])
+    """
+    top, *inner = box.split(".")
+    if top.endswith(("_data", "_report")):
+        return inner
+    return [] if inner else [top]

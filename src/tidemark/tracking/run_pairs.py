@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from tidemark.domain.scores import SCORES, SQUARED_ERROR
 from tidemark.errors import TrackingError, UnknownName
 from tidemark.tracking.metrics_store import MetricsStore, StoredCell
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NEWEST = ("latest", "previous")
 
@@ -19,8 +24,11 @@ class CellPair:
     ----------
     cell : str
         Its name.
+    score : str
+        What its forecasts are judged by, one of `SCORES`.
     first, second : float
-        Root mean squared errors on the dates that both runs have scored, in the target's unit.
+        The score's measure on the dates that both runs have scored: root mean squared errors in
+        the target's unit, or mean log scores in nats.
     difference, p_value : float
         Mean difference of the losses by date, positive if the second run is better, and the
         two-sided p of the Diebold-Mariano test; NaN if the losses are the same.
@@ -37,6 +45,7 @@ class CellPair:
     second: float = float("nan")
     difference: float = float("nan")
     p_value: float = float("nan")
+    score: str = SQUARED_ERROR.name
     n_dates: int = 0
     note: str = ""
     has_other_data: bool = False
@@ -116,18 +125,39 @@ def _compare(name: str, before: Path, after: Path) -> CellPair:
 
     from tidemark.domain.comparison import MIN_DATES, diebold_mariano
 
-    columns = ["date", "n", "sq_error", "sq_zero"]
-    both = pd.read_parquet(before, columns=columns).merge(
-        pd.read_parquet(after, columns=columns), on="date", suffixes=("_first", "_second")
-    )
-    if len(both) < MIN_DATES:
-        return CellPair(name, n_dates=len(both), note=f"{len(both)} dates in common are too few")
+    tables = [pd.read_parquet(path) for path in (before, after)]
+    judged = [score for score in SCORES.values() if all(score.loss_column in one for one in tables)]
+    if not judged:
+        return CellPair(name, note="judged by another score")
+    score = judged[0]
+    both = tables[0].merge(tables[1], on="date", suffixes=("_first", "_second"))
+    # The outcomes of dates that follow each other overlap by all of the horizon but one date.
+    horizon = max(int(one.get("horizon_days", pd.Series([1])).max()) for one in tables)
+    pair = CellPair(name, score=score.name, n_dates=len(both))
+    if len(both) < max(MIN_DATES, horizon + 1):
+        return replace(pair, note=f"{len(both)} dates in common are too few")
     if (both["n_first"] != both["n_second"]).any():
-        return CellPair(name, n_dates=len(both), note="scored on other rows of the same dates")
-    if not np.allclose(both["sq_zero_first"], both["sq_zero_second"], rtol=1e-9, atol=0.0):
-        return CellPair(name, n_dates=len(both), note="scored on other targets")
-    losses = [(both[f"sq_error_{one}"] / both["n_first"]) for one in ("first", "second")]
-    tested = diebold_mariano(losses[1].to_numpy(), losses[0].to_numpy())
-    rows = both["n_first"].sum()
-    roots = [float(np.sqrt(both[f"sq_error_{one}"].sum() / rows)) for one in ("first", "second")]
-    return CellPair(name, roots[0], roots[1], tested.mean_difference, tested.p_value, len(both))
+        return replace(pair, note="scored on other rows of the same dates")
+    if _have_other_targets(both):
+        return replace(pair, note="scored on other targets")
+    sums = [both[f"{score.loss_column}_{one}"] for one in ("first", "second")]
+    losses = [(one / both["n_first"]).to_numpy() for one in sums]
+    tested = diebold_mariano(losses[1], losses[0], horizon)
+    means = [float(one.sum() / both["n_first"].sum()) for one in sums]
+    first, second = (float(np.sqrt(one)) if score.is_squared else -one for one in means)
+    return replace(
+        pair,
+        first=first,
+        second=second,
+        difference=tested.mean_difference,
+        p_value=tested.p_value,
+    )
+
+
+def _have_other_targets(both: pd.DataFrame) -> bool:
+    """Say whether the sums of squared targets differ, where both runs have left them."""
+    import numpy as np
+
+    if "sq_zero_first" not in both:
+        return False
+    return not np.allclose(both["sq_zero_first"], both["sq_zero_second"], rtol=1e-9, atol=0.0)

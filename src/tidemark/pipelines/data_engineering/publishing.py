@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tidemark.domain.bootstrap import optimal_block_length
@@ -62,7 +63,8 @@ def publish(
             f"{len(bare)} rows to be scored have no baseline forecast: "
             f"{describe_examples(names)}. Give prices that begin earlier, or raise warm_up_days."
         )
-    resampling = {**_plan_resampling(scoring, params), "horizon_days": split.horizon_days}
+    squares = (scoring["y_true"] ** 2).groupby(scoring["date"], sort=True).mean().to_numpy()
+    resampling = plan_resampling(squares, split.horizon_days, params)
     logger.info(
         "split %s: %d rows to score on %d dates, %d fits, blocks of %.1f dates",
         split.split_id,
@@ -75,31 +77,50 @@ def publish(
     return {**split.to_dict(), **about}, scoring, resampling
 
 
-def _plan_resampling(scoring: pd.DataFrame, params: EvaluationParams) -> dict[str, Any]:
-    squares = (scoring["y_true"] ** 2).groupby(scoring["date"], sort=True).mean().to_numpy()
-    if len(squares) < MIN_DATES:
+def plan_resampling(
+    values: np.ndarray, horizon_days: int, params: EvaluationParams
+) -> dict[str, Any]:
+    """Say how all cells draw dates.
+
+    Parameters
+    ----------
+    values : ndarray
+        One number for each date of the test, which no model has touched: the automatic block
+        length is theirs.
+    horizon_days : int
+        Sessions from a decision until its label is known.
+    params : EvaluationParams
+        What the configuration says of it.
+
+    Raises
+    ------
+    DataError
+        If there are too few dates.
+    """
+    if len(values) < MIN_DATES:
         raise DataError(
-            f"The test has {len(squares)} dates; tests of forecasts need at least {MIN_DATES}. "
+            f"The test has {len(values)} dates; tests of forecasts need at least {MIN_DATES}. "
             f"Give more data, or raise split.test_share."
         )
     is_chosen = params.block_length_days != "auto"
     block_length = (
         float(params.block_length_days)
         if is_chosen
-        else optimal_block_length(squares, params.bootstrap)
+        else optimal_block_length(values, params.bootstrap)
     )
-    if block_length >= len(squares):
+    if block_length >= len(values):
         raise DataError(
             f"evaluation.block_length_days is {block_length:g}; it must be less than the "
-            f"{len(squares)} dates of the test."
+            f"{len(values)} dates of the test."
         )
     return {
         "method": params.bootstrap,
         "block_length": block_length,
         "block_length_rule": "given" if is_chosen else "Politis and White (2004)",
-        "n_dates": len(squares),
+        "n_dates": len(values),
         "n_replicates": params.n_replicates,
         "interval": params.interval,
         "level": params.level,
         "seed": params.seed,
+        "horizon_days": horizon_days,
     }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Generic, Literal, TypeVar, cast
 
 from tidemark.domain.estimators import Trial
-from tidemark.pipelines.modelling.params import ModelParams, TrainParams
+from tidemark.pipelines.modelling.params import ModelParams, RegimeParams, TrainParams
 
 Fitted = TypeVar("Fitted")
+Model = TypeVar("Model", ModelParams, RegimeParams)
 Status = Literal["ok", "fallback", "failed"]
 
 NOTHING_TO_SAY = "-"  # not an empty text, which a CSV file gives back as NaN
@@ -18,25 +19,26 @@ _NO_CONVERGENCE = "ConvergenceWarning"
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Candidate(Generic[Model]):
     """A model that may be fitted, and with which seed."""
 
-    model: ModelParams
+    model: Model
     seed: int
 
 
-def list_candidates(model: ModelParams, params: TrainParams) -> list[Candidate]:
+def list_candidates(model: Model, params: TrainParams) -> list[Candidate[Model]]:
     """List what is tried in turn: the model itself with both seeds, then each simpler one."""
     candidates = [Candidate(model, params.seed), Candidate(model, params.fallback_seed)]
     simpler = params.simpler.get(model.estimator)
     while simpler is not None:
-        candidates.append(Candidate(simpler, params.seed))
+        # Of the same kind as the model: a chain never leaves its kind.
+        candidates.append(Candidate(cast(Model, simpler), params.seed))
         simpler = params.simpler.get(simpler.estimator)
     return candidates
 
 
 def fit_first_that_converges(
-    candidates: Iterable[Candidate], fit: Callable[[Candidate], Fitted]
+    candidates: Iterable[Candidate[Model]], fit: Callable[[Candidate[Model]], Fitted]
 ) -> tuple[Fitted | None, tuple[Trial, ...]]:
     """Fit candidates in turn until one converges.
 

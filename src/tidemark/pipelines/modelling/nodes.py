@@ -22,6 +22,7 @@ from tidemark.domain.figures import CELL_FIGURES, draw_cell_figure
 from tidemark.domain.fitting import FittedModel, fit_by_cv, walk_forward
 from tidemark.domain.metrics import score_predictions, sum_by_date
 from tidemark.domain.plotting import Quantity
+from tidemark.domain.scores import SCORES, SQUARED_ERROR
 from tidemark.domain.splits import Fold, fold_positions
 from tidemark.pipelines.drawing import MISSING, draw_twice
 from tidemark.pipelines.modelling.fallback import (
@@ -32,6 +33,7 @@ from tidemark.pipelines.modelling.fallback import (
     list_candidates,
 )
 from tidemark.pipelines.modelling.params import ModelParams, TrainParams
+from tidemark.pipelines.modelling.quoting import quote_dates, quote_resampling
 from tidemark.pipelines.params import QuantityParams
 
 if TYPE_CHECKING:
@@ -78,7 +80,7 @@ def train(
     blocks = list(fold_positions(rows["date"], refits))
     first_rows = rows[rows["date"] <= dates["train_end"]]
 
-    def fit(candidate: Candidate) -> tuple[FittedModel, Estimator, Any]:
+    def fit(candidate: Candidate[ModelParams]) -> tuple[FittedModel, Estimator, Any]:
         name = candidate.model.estimator
         logger.info("%s: %s", name, describe_estimator(name, len(first_rows), approximation))
         first = fit_by_cv(
@@ -185,20 +187,23 @@ def evaluate(
     predictions : DataFrame
         The keys, ``y_true`` and ``y_pred``, in the target's unit.
     daily : DataFrame
-        One row for each date: the sums that metrics are functions of, and the squared distances
-        to the baselines that are nested in a regression.
+        One row for each date: the sums that metrics are functions of, the squared distances to
+        the baselines that are nested in a regression, and how far ahead was forecast.
     metrics : dict of str to float
         None where a metric is not defined. Empty for a failed cell, as are all other results.
     bootstrap : dict
-        An interval for each metric, how it was made, and how many rows have no forecast.
+        An interval for each metric, how it was made, how many rows have no forecast, the score and
+        the dates that reports quote.
     """
     judged = scoring.merge(forecasts, on=dates["keys"], how="left", validate="one_to_one")
     columns = [*dates["keys"], "y_true", "y_pred"]
     absent = int(judged["y_pred"].isna().sum())
-    about = {**resampling, "absent_rows": absent}
+    judged_by = {"score": SQUARED_ERROR.name, "dates": quote_dates(dates)}
+    about = {**resampling, **judged_by, "absent_rows": absent}
     if absent:
-        perfect = _sum_by_date(scoring.assign(y_pred=scoring["y_true"]), cell)  # for its columns
-        return judged[columns].head(0), perfect.head(0), {}, {**about, "intervals": {}}
+        perfect = scoring.assign(y_pred=scoring["y_true"])  # for the columns of its sums
+        sums = _sum_by_date(perfect, resampling["horizon_days"], cell)
+        return judged[columns].head(0), sums.head(0), {}, {**about, "intervals": {}}
     counts = draw_counts(
         resampling["n_dates"],
         resampling["block_length"],
@@ -212,10 +217,10 @@ def evaluate(
         name: {key: _finite(value) for key, value in interval.items()}
         for name, interval in intervals.items()
     }
-    return judged[columns], _sum_by_date(judged, cell), metrics, about
+    return judged[columns], _sum_by_date(judged, resampling["horizon_days"], cell), metrics, about
 
 
-def _sum_by_date(judged: pd.DataFrame, cell: Cell) -> pd.DataFrame:
+def _sum_by_date(judged: pd.DataFrame, horizon_days: int, cell: Cell) -> pd.DataFrame:
     daily = sum_by_date(judged)
     for name in NESTED:
         if name in judged:
@@ -223,7 +228,7 @@ def _sum_by_date(judged: pd.DataFrame, cell: Cell) -> pd.DataFrame:
             daily[f"sq_distance_{name}"] = distance.groupby(judged["date"], sort=True).sum()
     daily = daily.reset_index()
     daily.insert(1, "cell", pd.Series(cell.namespace, index=daily.index, dtype="str"))
-    return daily
+    return daily.assign(horizon_days=horizon_days)
 
 
 def _finite(value: Any) -> Any:
@@ -263,9 +268,12 @@ def conclude(
     Parameters
     ----------
     figures : bytes
-        The cell's figures as PNG, in the order of `CELL_FIGURES`; empty where one is missing.
+        The cell's figures as PNG, in the order of its score's `cell_figures`; empty where one is
+        missing. None at all of a cell of which there is nothing to draw.
     """
-    scored = pd.util.hash_pandas_object(predictions.drop(columns="y_pred"), index=False)
+    score = SCORES[bootstrap["score"]]
+    given = predictions.drop(columns=score.forecast_column)
+    scored = pd.util.hash_pandas_object(given, index=False)
     status, note = cv_scores["status"], cv_scores["note"]
     if status != "failed" and bootstrap["absent_rows"]:
         status, note = "failed", f"{bootstrap['absent_rows']:,} of the rows have no forecast"
@@ -288,12 +296,16 @@ def conclude(
         "scored_rows": len(predictions),
         "scored_dates": int(predictions["date"].nunique()),
         "scored_hash": hashlib.sha256(scored.to_numpy().tobytes()).hexdigest()[:16],
+        "score": score.name,
+        "loss": score.mean_loss(metrics),
         "metrics": metrics,
         "intervals": bootstrap["intervals"],
         "level": bootstrap["level"],
         "block_length": bootstrap["block_length"],
+        "resampling": quote_resampling(bootstrap),
+        "dates": bootstrap["dates"],
         "figures": {
             name: hashlib.sha256(content).hexdigest() if content != MISSING else None
-            for name, content in zip(CELL_FIGURES, figures, strict=True)
+            for name, content in zip(score.cell_figures if figures else (), figures, strict=True)
         },
     }

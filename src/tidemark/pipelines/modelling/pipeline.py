@@ -7,15 +7,23 @@ from kedro.pipeline import Node, Pipeline
 from tidemark.config import Cell, Study
 from tidemark.domain.figures import CELL_FIGURES
 from tidemark.pipelines.modelling import nodes
+from tidemark.pipelines.modelling.regimes import pipeline as regimes
 
 
 def create_pipeline(study: Study) -> Pipeline:
     """Build the nodes of every cell of a study."""
-    return Pipeline([_create_cell(study, cell) for cell in study.cells()])
+    return Pipeline(
+        [
+            regimes.create_cell(study, cell)
+            if study.scenarios[cell.scenario].task == "regimes"
+            else _create_cell(study, cell)
+            for cell in study.cells()
+        ]
+    )
 
 
 def _create_cell(study: Study, cell: Cell) -> Pipeline:
-    is_baseline = study.scenarios[cell.scenario].is_baseline
+    is_baseline = study.is_baseline(cell)
     shared = {name: f"{study.name}_data.{name}" for name in ("split", "scoring", "resampling")}
     own = {} if is_baseline else {name: f"{cell.scenario}.{name}" for name in ("train", "test")}
     fitting = {

@@ -1,30 +1,18 @@
-"""Node functions that make what people read: figures, Markdown, one page of HTML, the gate."""
+"""Node functions that make what people read: albums, Markdown, one page of HTML, the gate."""
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from tidemark.domain.comparison_figures import draw_forest, draw_heat_map
-from tidemark.domain.figures import CELL_FIGURES
-from tidemark.domain.plotting import Quantity
-from tidemark.domain.time_figures import MAX_LINES, draw_cumulative_r2, draw_loss_differential
 from tidemark.errors import LeakageFound
-from tidemark.pipelines.drawing import MISSING, draw_twice
-from tidemark.pipelines.reporting.findings import say_p, show_p
-from tidemark.pipelines.reporting.params import ReportParams
-from tidemark.pipelines.reporting.tables import RANK_BY, done_cells
+from tidemark.pipelines.drawing import MISSING
+from tidemark.pipelines.reporting.answers import say_p, show_p
+from tidemark.pipelines.reporting.figures import GROUP_FIGURES
+from tidemark.pipelines.templating import Templates, inline_png, prepare_templates
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-
-STUDY_FIGURES = ("comparison", "heat_map", "cumulative_r2", "loss_differential")
-
-Templates = dict[str, Callable[[], str]]
 
 _WORDS = {
     "predicted_vs_true": "Predicted against true",
@@ -34,85 +22,35 @@ _WORDS = {
 }
 
 
-def draw(
-    table: pd.DataFrame,
-    daily: pd.DataFrame,
-    comparisons: pd.DataFrame,
-    verdicts: dict[str, Any],
-    params: ReportParams,
-) -> list[bytes]:
-    """Draw the study's figures as PNG, in the order of `STUDY_FIGURES`.
-
-    A figure that cannot be drawn is missing, as is that of two cells where there is no model or
-    no baseline, and so are all if every cell has failed. With several comparison groups, the
-    first is drawn.
-    """
-    done = done_cells(table)
-    if done.empty:
-        return [MISSING] * len(STUDY_FIGURES)
-    group = str(done["group"].iloc[0])
-    verdict, cells = verdicts[group], table[table["group"] == group]
-    best, baseline = verdict["best_model"], verdict["best_baseline"]
-    quantity = Quantity(**params.quantity.model_dump())
-    # The best cell of each model: scenarios that differ little would hide each other.
-    ranked = done_cells(cells).sort_values(RANK_BY).drop_duplicates("model")
-    lines = list(dict.fromkeys([*filter(None, [best, baseline]), *ranked["cell"]]))[:MAX_LINES]
-    pictures: dict[str, Callable[[], Any]] = {
-        "comparison": partial(draw_forest, cells, "r2_oos_zero", baseline, quantity),
-        "heat_map": partial(draw_heat_map, cells, "r2_oos_zero", quantity),
-        "cumulative_r2": partial(
-            draw_cumulative_r2, daily, lines, "Out-of-sample R2 as it grew with the test"
-        ),
-    }
-    if best is not None and baseline is not None:
-        interval = _difference(comparisons, best, baseline)
-        pictures["loss_differential"] = partial(
-            draw_loss_differential, daily, best, baseline, *interval, quantity
-        )
-    return [
-        draw_twice(pictures[name], name) if name in pictures else MISSING for name in STUDY_FIGURES
-    ]
-
-
-def _difference(comparisons: pd.DataFrame, best: str, baseline: str) -> tuple[float, float]:
-    """Read the 95 % interval of the mean difference of two cells' losses."""
-    pair = comparisons[
-        (comparisons["test"] == "diebold_mariano")
-        & comparisons["cell"].isin([best, baseline])
-        & comparisons["against"].isin([best, baseline])
-    ]
-    mean, error = (float(pair[name].iloc[0]) for name in ("mean_difference", "std_error"))
-    mean = mean if pair["cell"].iloc[0] == best else -mean
-    return mean - 1.96 * error, mean + 1.96 * error
-
-
 def assemble_album(*parts: Any) -> str:
     """Put the figures of a scenario's cells into one piece of HTML that needs no other file.
 
     Parameters
     ----------
     parts : dict or bytes
-        The outcomes of all cells, then four PNG for each in the order of `CELL_FIGURES`; empty
-        where one is missing.
+        The outcomes of all cells, then the PNG of each, in the order in which its outcome names
+        them; empty where one is missing.
     """
-    n_figures = len(CELL_FIGURES)
-    n_cells = len(parts) // (1 + n_figures)
+    outcomes = [part for part in parts if isinstance(part, dict)]
+    pictures = iter(parts[len(outcomes) :])
     folds = []
-    for number, outcome in enumerate(parts[:n_cells]):
-        start = n_cells + number * n_figures
+    for outcome in outcomes:
         cell = f"{outcome['scenario']}.{outcome['model']}"
-        shown = "".join(
-            f'<img loading="lazy" alt="{_WORDS[name]} of {cell}" src="{_inline(content)}">'
-            if content != MISSING
-            else f"<p>{_WORDS[name]}: could not be drawn.</p>"
-            for name, content in zip(CELL_FIGURES, parts[start : start + n_figures], strict=True)
-        )
+        shown = "".join(_show(name, next(pictures), cell) for name in outcome["figures"])
         folds.append(f"<details><summary>{cell}</summary>{shown}</details>")
     return "\n".join(folds)
 
 
-def _inline(png: bytes) -> str:
-    return f"data:image/png;base64,{b64encode(png).decode()}"
+def _show(name: str, png: bytes, cell: str) -> str:
+    words = say_figure(name)
+    if png == MISSING:
+        return f"<p>{words}: could not be drawn.</p>"
+    return f'<img loading="lazy" alt="{words} of {cell}" src="{inline_png(png)}">'
+
+
+def say_figure(name: str) -> str:
+    """Say what a cell's figure shows."""
+    return _WORDS.get(name, f"{name[0].upper()}{name[1:].replace('_', ' ')}")
 
 
 def write_markdown(
@@ -130,10 +68,11 @@ def write_markdown(
     notes : str
         A person's words, copied as they are.
     figures : bytes
-        The study's figures, in the order of `STUDY_FIGURES`; empty where one is missing.
+        The figures of each group, groups in the order of the findings and figures in that of
+        `GROUP_FIGURES`; empty where one is missing.
     """
     environment = _prepare(templates)
-    shown = _shown(figures)
+    shown = {group: list(pictures) for group, pictures in _by_group(findings, figures).items()}
     names = (
         "scenario_summary.md",
         "model_communication_report.md",
@@ -153,13 +92,13 @@ def write_page(findings: dict[str, Any], templates: Templates, *pictures: Any) -
     Parameters
     ----------
     pictures : bytes or str
-        The study's figures as PNG, in the order of `STUDY_FIGURES`, then the scenarios' albums.
+        The figures of each group as PNG, as for `write_markdown`, then the scenarios' albums.
     """
-    figures, albums = pictures[: len(STUDY_FIGURES)], pictures[len(STUDY_FIGURES) :]
+    n_figures = len(GROUP_FIGURES) * len(findings["groups"])
+    figures, albums = pictures[:n_figures], pictures[n_figures:]
     images = {
-        name: _inline(content)
-        for name, content in zip(STUDY_FIGURES, figures, strict=True)
-        if content != MISSING
+        group: {name: inline_png(png) for name, png in pictures.items()}
+        for group, pictures in _by_group(findings, figures).items()
     }
     page = _prepare(templates).get_template("report.html")
     return page.render(**findings, images=images, albums=albums)
@@ -200,39 +139,37 @@ def gate(certificate: dict[str, Any]) -> None:
         )
 
 
-def _shown(figures: tuple[bytes, ...]) -> list[str]:
-    pairs = zip(STUDY_FIGURES, figures, strict=True)
-    return [name for name, content in pairs if content != MISSING]
+def _by_group(findings: dict[str, Any], figures: Sequence[bytes]) -> dict[str, dict[str, bytes]]:
+    """Name the figures of each group, but for those that are missing."""
+    names = [group["name"] for group in findings["groups"]]
+    places = [(group, figure) for group in names for figure in GROUP_FIGURES]
+    found: dict[str, dict[str, bytes]] = {group: {} for group in names}
+    for (group, figure), png in zip(places, figures, strict=True):
+        if png != MISSING:
+            found[group][figure] = png
+    return found
 
 
 def _prepare(templates: Templates) -> Environment:
-    from jinja2 import DictLoader, Environment, StrictUndefined, select_autoescape
-
-    environment = Environment(
-        loader=DictLoader({name: load() for name, load in templates.items()}),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=select_autoescape(["html"], default=False),
-    )
-    environment.filters |= {
-        "share": _share,
-        "number": _number,
+    filters: dict[str, Callable[..., Any]] = {
         "p_value": show_p,
         "p_words": lambda p: f"p {say_p(p)}",
         "with_interval": _with_interval,
+        "measure": _show_measure,
+        "headline": _show_headline,
+        "words": say_figure,
+        "treatment": _show_treatment,
     }
-    return environment
+    return prepare_templates(templates, filters)
 
 
-def _share(value: float | None, digits: int = 2) -> str:
-    """Show a share in percent."""
-    return "-" if value is None else f"{100.0 * value:.{digits}f} %"
-
-
-def _number(value: float | None, digits: int = 3) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+def _show_treatment(value: Any, item: str) -> str:
+    """Show one thing that a scenario did: a rate in percent, a count, or words."""
+    if value is None:
+        return "-"
+    if isinstance(value, str | bool):
+        return str(value)
+    return f"{100.0 * value:.3f} %" if "rate" in item else f"{value:,.0f}"
 
 
 def _with_interval(
@@ -248,3 +185,15 @@ def _with_interval(
     if low is None or high is None:
         return text
     return f"{text} [{scale * low:.{digits}f}, {scale * high:.{digits}f}]"
+
+
+def _show_measure(row: dict[str, Any], group: dict[str, Any], digits: int = 4) -> str:
+    """Show what a group is ranked by, in its unit."""
+    measure = group["measure"]
+    return _with_interval(row, measure["metric"], measure["scale"], f" {measure['unit']}", digits)
+
+
+def _show_headline(row: dict[str, Any], group: dict[str, Any]) -> str:
+    """Show how much better than nothing a cell is."""
+    one = group["headline"]
+    return _with_interval(row, one["metric"], one["scale"], f" {one['unit']}", one["digits"])

@@ -7,24 +7,30 @@ from typing import Any
 
 import pandas as pd
 
-from tidemark.domain.metrics import METRICS
-from tidemark.pipelines.params import EvaluationParams
+from tidemark.domain.plotting import Quantity
+from tidemark.domain.scores import SCORES, Score
+from tidemark.pipelines.reporting.answers import answer
+from tidemark.pipelines.reporting.figures import GROUP_FIGURES, has_heat_map
+from tidemark.pipelines.reporting.groups import common_value, read_dates, read_resampling
 from tidemark.pipelines.reporting.params import ReportParams
-from tidemark.pipelines.reporting.tables import AUDIT_PASSED, DATA_PREFIX, NONE, RANK_BY
+from tidemark.pipelines.reporting.tables import (
+    AUDIT_PASSED,
+    DATA_PREFIX,
+    NONE,
+    RANK_BY,
+    done_cells,
+)
 
 FEW_BLOCKS = 50
 
 
-def summarise(  # noqa: PLR0913, PLR0917 - reports quote all that was done
+def summarise(
     table: pd.DataFrame,
     verdicts: dict[str, Any],
     validation_report: dict[str, Any],
     profile: dict[str, Any],
-    dates: dict[str, Any],
-    resampling: dict[str, Any],
     fingerprint: dict[str, Any],
     provenance: dict[str, Any],
-    evaluation: EvaluationParams,
     params: ReportParams,
 ) -> dict[str, Any]:
     """Say what the numbers say, and nothing more.
@@ -32,41 +38,32 @@ def summarise(  # noqa: PLR0913, PLR0917 - reports quote all that was done
     Returns
     -------
     dict
-        ``answers`` (one for each comparison group), ``suspicions`` (sentences, empty if there are
-        none), the table's rows and all that documents quote; ready for JSON.
+        ``answers`` (one for each comparison group), ``groups`` (each with its rows, its best cells
+        and how it was judged), ``suspicions`` (sentences, empty if there are none) and all that
+        documents quote; ready for JSON.
     """
-    rows = _read_rows(table)
-    done = [row for row in rows if row["status"] != "failed"]
-    models = [row for row in done if not row["is_baseline"]]
+    quantity = Quantity(**params.quantity.model_dump())
+    groups = [
+        _describe(group, verdict, table[table["group"] == group], quantity)
+        for group, verdict in verdicts.items()
+    ]
+    rows = [row for group in groups for row in group["rows"]]
     leaks = sorted(
         {f"{row['scenario']}: {row['audit']}" for row in rows if row["audit"] != AUDIT_PASSED}
     )
-    best = _best_by_scenario(models)
     return {
         "study": validation_report["study"],
         "as_of": validation_report["as_of"],
         "params": params.model_dump(),
-        "answers": [_answer(group, verdict, done, leaks) for group, verdict in verdicts.items()],
-        "has_failed_wholly": not done,
-        "suspicions": _list_suspicions(rows, leaks, validation_report, resampling, evaluation),
+        "answers": [answer(group, leaks) for group in groups],
+        "groups": groups,
+        "suspicions": _list_suspicions(groups, rows, leaks, validation_report, params),
         "leaks": leaks,
-        "rows": rows,
-        "best": best,
-        "without_best": sorted(
-            {row["scenario"] for row in rows if not row["is_baseline"]}
-            - {row["scenario"] for row in best}
-        ),
         "verdicts": verdicts,
-        "metrics": list(METRICS),
+        "n_cells": len(rows),
         "n_models": sum(not row["is_baseline"] for row in rows),
-        "n_failed": len(rows) - len(done),
-        "scored": {
-            "rows": max((row["scored_rows"] for row in rows), default=0),
-            "dates": resampling["n_dates"],
-        },
-        "dates": dates,
-        "resampling": resampling,
-        "level": resampling["level"],
+        "n_failed": sum(row["status"] == "failed" for row in rows),
+        "n_scenarios": sum(len(group["best"]) for group in groups),
         "validation": validation_report,
         "quarantined": sum(
             sum(one["rows_quarantined"].values()) for one in validation_report["tables"].values()
@@ -81,90 +78,86 @@ def summarise(  # noqa: PLR0913, PLR0917 - reports quote all that was done
     }
 
 
-def _answer(
-    group: str, verdict: dict[str, Any], done: list[dict[str, Any]], leaks: list[str]
+def _describe(
+    name: str, verdict: dict[str, Any], cells: pd.DataFrame, quantity: Quantity
 ) -> dict[str, Any]:
-    cells = {row["cell"]: row for row in done}
-    best, baseline = cells.get(verdict["best_model"]), cells.get(verdict["best_baseline"])
-    counted = _count_tries(verdict)
-    about = {
-        "group": group,
-        "best": best,
-        "baseline": baseline,
-        "p_value": verdict["p_value"],
-        "counted": counted,
-    }
-    if best is None:
-        text = "No model of this group could be fitted."
-        return {**about, "word": "None", "text": text}
-    if leaks:
-        text = "The leakage audit failed, so none of these numbers can be relied on."
-        return {**about, "word": "Void", "text": text}
-    if baseline is None:
-        text = f"There is no baseline to compare {best['cell']} with."
-        return {**about, "word": "Open", "text": text}
-    test = f"Hansen's test of superior predictive ability, {counted}: p {say_p(verdict['p_value'])}"
-    r2 = _interval(best, "r2_oos_zero")
-    if verdict["beats_baseline"]:
-        text = (
-            f"{best['cell']} forecasts better than the best baseline, {baseline['cell']} ({test}). "
-            f"Its out-of-sample R2 against a forecast of zero is {r2}."
-        )
-        return {**about, "word": "Yes", "text": text}
-    text = (
-        f"No model was shown to forecast better than the best baseline, {baseline['cell']} "
-        f"({test}). The smallest error of a model is that of {best['cell']}; its out-of-sample R2 "
-        f"against a forecast of zero is {r2}."
+    """Say of one comparison group what all documents show."""
+    done = done_cells(cells)
+    judged = cells if done.empty else done
+    score = SCORES[common_value(judged, "score")]
+    rows = _read_rows(cells)
+    best = _best_by_scenario(
+        [row for row in rows if row["status"] != "failed" and not row["is_baseline"]]
     )
-    if not best["in_confidence_set"]:
-        text += " It is outside the model confidence set: others forecast better."
-    return {**about, "word": "No", "text": text}
+    scale, unit = score.scale_measure(quantity)
+    return {
+        "name": name,
+        "score": score.name,
+        "has_failed_wholly": done.empty,
+        "verdict": verdict,
+        "rows": rows,
+        "best": best,
+        "without_best": sorted(
+            {row["scenario"] for row in rows if not row["is_baseline"]}
+            - {row["scenario"] for row in best}
+        ),
+        "metrics": [
+            metric
+            for metric in score.metrics
+            if done.empty or any(row[metric] is not None for row in rows)
+        ],
+        "measure": {
+            "metric": score.measure,
+            "words": score.measure_words,
+            "scale": scale,
+            "unit": unit,
+        },
+        "headline": vars(score.headline),
+        "figures": _caption_figures(score, cells),
+        "scored": {
+            "rows": max(row["scored_rows"] for row in rows),
+            "dates": max(row["scored_dates"] for row in rows),
+        },
+        "split_id": common_value(judged, "split_id"),
+        "resampling": read_resampling(judged),
+        "dates": read_dates(judged),
+    }
 
 
-def _count_tries(verdict: dict[str, Any]) -> str:
-    tried, tested = verdict["n_tried"], verdict["n_models"]
-    models = "model" if tried == 1 else "models"
-    if tried == tested:
-        return f"counting all {tried} {models} that were tried" if tried > 1 else "of one model"
-    return f"counting {tested} of the {tried} {models} that were tried; the others failed"
-
-
-def show_p(value: float | None) -> str:
-    """Show a p value; resampling cannot tell very small ones from zero."""
-    if value is None:
-        return "-"
-    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
-
-
-def say_p(value: float) -> str:
-    """Say a p value after the word p."""
-    return f"= {value:.3f}" if value >= 0.001 else "< 0.001"
-
-
-def _interval(row: dict[str, Any], metric: str) -> str:
-    value, low, high = (row[f"{metric}{end}"] for end in ("", "_low", "_high"))
-    if value is None:
-        return "not defined"
-    text = f"{100 * value:.2f} %"
-    if low is None or high is None:
-        return text
-    return f"{text} [{100 * low:.2f} %, {100 * high:.2f} %]"
+def _caption_figures(score: Score, cells: pd.DataFrame) -> dict[str, str]:
+    """Give each figure that says something of a group its words."""
+    name = f"{score.headline.name[0].upper()}{score.headline.name[1:]}"
+    words = dict(
+        zip(
+            GROUP_FIGURES,
+            (
+                "Every cell with its interval",
+                f"{name} by scenario and model",
+                f"{name} as it grew",
+                "The best model against the best baseline",
+            ),
+            strict=True,
+        )
+    )
+    if not has_heat_map(cells["scenario"]):
+        del words["heat_map"]
+    return words
 
 
 def _list_suspicions(
+    groups: list[dict[str, Any]],
     rows: list[dict[str, Any]],
     leaks: list[str],
     validation: dict[str, Any],
-    resampling: dict[str, Any],
-    evaluation: EvaluationParams,
+    params: ReportParams,
 ) -> list[str]:
     """List everything that a careful reader would want to know before believing a number."""
     said = [f"The leakage audit failed: {leak}." for leak in leaks]
     for row in rows:
-        if row["alarm"]:
+        if row["alarm"] and params.too_good_r2 is not None:
             said.append(
                 f"{row['cell']} has an out-of-sample R2 of {100 * row['r2_oos_zero']:.2f} %, above "
-                f"the {100 * evaluation.too_good_r2:g} % that daily data can be expected to give. "
+                f"the {100 * params.too_good_r2:g} % that daily data can be expected to give. "
                 f"Look for features dated after their decision, for targets among the features, "
                 f"and for rows of the test in the training."
             )
@@ -175,24 +168,27 @@ def _list_suspicions(
         for row in rows
         if row["missing"] and row["status"] != "failed"
     ]
-    n_blocks = resampling["n_dates"] / resampling["block_length"]
-    if n_blocks < FEW_BLOCKS:
-        said.append(
-            f"The test holds about {n_blocks:.0f} blocks of dates. With so few, intervals and the "
-            f"confidence set are narrower than they should be."
-        )
+    for group in groups:
+        n_blocks = group["resampling"]["n_dates"] / group["resampling"]["block_length"]
+        if n_blocks < FEW_BLOCKS:
+            which = f" of group {group['name']}" if len(groups) > 1 else ""
+            said.append(
+                f"The test{which} holds about {n_blocks:.0f} blocks of dates. With so few, "
+                f"intervals and the confidence set are narrower than they should be."
+            )
     for name, checked in validation["tables"].items():
         said += [f"{name}: {one['message']}" for one in checked["findings"]]
     return said
 
 
 def _read_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Read the table's rows: NaN as None, fallbacks with a mark, a list of missing figures."""
+    """Read the table's rows: NaN as None, fallbacks with a mark, figures as lists."""
     rows: list[dict[str, Any]] = []
     for record in table.to_dict(orient="records"):
         row = {str(key): _plain(value) for key, value in record.items()}
-        row["missing"] = (
-            [] if row["missing_figures"] == NONE else str(row["missing_figures"]).split()
+        row["drawn"], row["missing"] = (
+            [] if row[key] == NONE else str(row[key]).split()
+            for key in ("figures", "missing_figures")
         )
         row["mark"] = " *" if row["status"] == "fallback" else ""
         rows.append(row)
@@ -205,6 +201,7 @@ def _plain(value: Any) -> Any:
 
 
 def _best_by_scenario(models: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Take the first of each scenario, the best ahead."""
     best: dict[str, dict[str, Any]] = {}
     for row in sorted(models, key=lambda row: row[RANK_BY]):
         best.setdefault(row["scenario"], row)

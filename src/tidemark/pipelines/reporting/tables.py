@@ -10,15 +10,22 @@ import pandas as pd
 
 from tidemark import incidents
 from tidemark.domain.comparison import ForecastTest, is_too_good
-from tidemark.domain.metrics import METRICS, T_STATISTICS
+from tidemark.domain.scores import SCORES, SQUARED_ERROR
 from tidemark.errors import ModelError
 from tidemark.pipelines.params import EvaluationParams
-from tidemark.pipelines.reporting.groups import ComparisonGroup, no_verdict
+from tidemark.pipelines.reporting.groups import (
+    DATES_PREFIX,
+    RESAMPLING_PREFIX,
+    ComparisonGroup,
+    common_value,
+    no_verdict,
+)
 
 DATA_PREFIX = "data_"
 NONE = "-"  # not an empty text, which a CSV file gives back as NaN
 AUDIT_PASSED = "passed"
-RANK_BY = "rmse"  # as every test ranks: by squared errors
+RANK_BY = "loss"  # as every test ranks
+_ALARM_METRIC = SQUARED_ERROR.headline.metric
 
 
 def tabulate(
@@ -38,11 +45,12 @@ def tabulate(
     Returns
     -------
     DataFrame
-        One row for each cell: ``scenario, model, group, status``, each metric with ``_low`` and
-        ``_high``, the mean RMSE of the folds, how many rows and dates were scored, a hash that
-        stands for those rows and their targets, what the audit found, what stood in for the
-        model, and the names of figures that are missing. Of a failed cell all numbers of errors
-        are NaN.
+        One row for each cell: ``scenario, model, group, status, score``, the mean ``loss``, each
+        metric of the score with ``_low`` and ``_high``, the mean RMSE of the folds, how many rows
+        and dates were scored, a hash that stands for those rows and their targets, how dates were
+        resampled and which they are, what the audit found, what stood in for the model, and the
+        names of figures and of those that are missing. Of a failed cell all numbers of errors are
+        NaN.
     """
     verdict = AUDIT_PASSED if audit["passed"] else "; ".join(audit["findings"])
     done = {f"{DATA_PREFIX}{key}": value for key, value in treatment.items()}
@@ -67,20 +75,25 @@ def gather(*dailies: pd.DataFrame) -> pd.DataFrame:
 
 def compare(
     params: EvaluationParams,
-    resampling: dict[str, Any],
+    too_good_r2: float | None,
     *parts: pd.DataFrame,
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any], pd.DataFrame]:
     """Compare all cells, group by group, and count every try.
 
+    Each group is compared by its own score, on dates that are resampled as its cells say.
+
     Parameters
     ----------
+    too_good_r2 : float or None
+        An out-of-sample R2 above it raises an alarm.
     parts : DataFrame
         Every scenario's scoreboard, then every scenario's sums by date, in the same order.
 
     Returns
     -------
     table : DataFrame
-        All scoreboards, failed cells at the end of their group; further ``in_confidence_set``,
+        All scoreboards, groups in the order in which scoreboards first name them, failed cells at
+        the end of their group; further ``in_confidence_set``,
         ``confidence_p``, ``dm_p`` and ``cw_p`` (against the best baseline of the group, NaN where
         there is no such test) and ``alarm``.
     comparisons : DataFrame
@@ -96,44 +109,51 @@ def compare(
     Raises
     ------
     ModelError
-        If two cells of one comparison group were not scored on the same rows and targets.
+        If two cells of one comparison group were not scored on the same rows and targets, by the
+        same score, or their dates are not resampled alike.
     """
     boards, dailies = parts[: len(parts) // 2], parts[len(parts) // 2 :]
     table, daily = pd.concat(boards, ignore_index=True), pd.concat(dailies, ignore_index=True)
     _check_rows(table)
     table["cell"] = table["scenario"] + "." + table["model"]
-    table["alarm"] = [is_too_good(one, params.too_good_r2) for one in table["r2_oos_zero"]]
-    if table["alarm"].any():
-        _raise_alarm(table[table["alarm"]], params.too_good_r2)
+    table["alarm"] = _find_alarms(table, too_good_r2)
     tests: list[dict[str, Any]] = []
     verdicts: dict[str, Any] = {}
     members: list[pd.DataFrame] = []
-    for group, everyone in table.groupby("group", sort=True):
+    for group, everyone in table.groupby("group", sort=False):
         n_tried = int((~everyone["is_baseline"]).sum())
         cells = done_cells(everyone)
         if cells.empty:
-            verdicts[str(group)] = {**no_verdict(params), "n_tried": n_tried}
+            score = common_value(everyone, "score")
+            verdicts[str(group)] = {**no_verdict(score, params), "n_tried": n_tried}
             continue
-        one = ComparisonGroup(str(group), cells, daily, params, resampling)
+        one = ComparisonGroup(str(group), cells, daily, params)
         tests += one.test_pairs()
         verdicts[str(group)] = {**one.judge(), "n_tried": n_tried}
         members.append(one.confidence)
     columns = ["group", "cell", "against", "test", *ForecastTest.__dataclass_fields__]
     comparisons = pd.DataFrame(tests, columns=columns)
     table = _join_tests(table, comparisons, verdicts, members)
-    order = ["group", RANK_BY, "scenario", "model"]
-    return table.sort_values(order, ignore_index=True), comparisons, verdicts, daily
+    ordered = table.sort_values([RANK_BY, "scenario", "model"])
+    table = pd.concat([ordered[ordered["group"] == group] for group in verdicts], ignore_index=True)
+    return table, comparisons, verdicts, daily
 
 
-def _raise_alarm(cells: pd.DataFrame, bound: float) -> None:
-    """Say once which results are too good to be believed, the best of them with its figure."""
-    best = cells.sort_values("r2_oos_zero", ascending=False).iloc[0]
-    others = f" and {len(cells) - 1} more cells" if len(cells) > 1 else ""
-    incidents.report(
-        "alarm",
-        f"{best['cell']}{others}: out-of-sample R2 of up to {100 * best['r2_oos_zero']:.2f} %, "
-        f"above {100 * bound:g} %, is too good to be believed",
-    )
+def _find_alarms(table: pd.DataFrame, bound: float | None) -> list[bool]:
+    """Say which cells are too good to be believed; tell it once, the best with its figure."""
+    if bound is None or _ALARM_METRIC not in table:
+        return [False] * len(table)
+    alarms = [is_too_good(one, bound) for one in table[_ALARM_METRIC]]
+    cells = table[alarms].sort_values(_ALARM_METRIC, ascending=False)
+    if len(cells):
+        best = cells.iloc[0]
+        others = f" and {len(cells) - 1} more cells" if len(cells) > 1 else ""
+        incidents.report(
+            "alarm",
+            f"{best['cell']}{others}: out-of-sample R2 of up to {100 * best[_ALARM_METRIC]:.2f} %, "
+            f"above {100 * bound:g} %, is too good to be believed",
+        )
+    return alarms
 
 
 def _join_tests(
@@ -175,21 +195,27 @@ def _check_rows(table: pd.DataFrame) -> None:
 
 
 def _row(outcome: dict[str, Any]) -> dict[str, Any]:
-    row = {key: outcome[key] for key in ("scenario", "model", "group", "is_baseline", "status")}
+    kinds = ("scenario", "model", "group", "is_baseline", "status", "score")
+    row = {key: outcome[key] for key in kinds}
+    row["loss"] = _number(outcome["loss"])
     metrics, intervals = outcome["metrics"], outcome["intervals"]
-    for metric in METRICS:
+    score = SCORES[outcome["score"]]
+    for metric in score.metrics:
         row[metric] = _number(metrics.get(metric))
         row[f"{metric}_low"] = _number(intervals.get(metric, {}).get("low"))
         row[f"{metric}_high"] = _number(intervals.get(metric, {}).get("high"))
-    row |= {metric: _number(metrics.get(metric)) for metric in T_STATISTICS}
+    row |= {metric: _number(metrics.get(metric)) for metric in score.statistics}
     row["cv_rmse_mean"] = _number(outcome["cv_rmse_mean"])
-    for key in ("n_fits", "train_rows", "scored_rows", "scored_dates", "level", "block_length"):
+    for key in ("n_fits", "train_rows", "scored_rows", "scored_dates"):
         row[key] = outcome[key]
+    row |= {f"{RESAMPLING_PREFIX}{key}": one for key, one in outcome["resampling"].items()}
+    row |= {f"{DATES_PREFIX}{key}": one for key, one in outcome["dates"].items()}
     chosen = [f"{key}={value}" for key, value in outcome["best_params"].items()]
     row["best_params"] = ", ".join(chosen) or NONE
     for key in ("used", "split_id", "scored_hash", "note"):
         row[key] = outcome[key]
     missing = [name for name, digest in outcome["figures"].items() if digest is None]
+    row["figures"] = " ".join(outcome["figures"]) or NONE
     row["missing_figures"] = " ".join(missing) or NONE
     return row
 

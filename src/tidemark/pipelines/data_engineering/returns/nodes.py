@@ -17,7 +17,7 @@ from tidemark.domain.inspection import PRICES, SERIES, Inspection, inspect_table
 from tidemark.domain.labels import label_next_return
 from tidemark.domain.panel import live_cells, pivot_long, price_levels, simple_returns
 from tidemark.domain.profile import profile_levels
-from tidemark.errors import DataError, DataRefused
+from tidemark.pipelines.data_engineering.acceptance import require_accepted
 from tidemark.pipelines.data_engineering.returns.params import (
     BaselineParams,
     LabelParams,
@@ -104,22 +104,7 @@ def accept(
     DataError
         If the stored quarantine does not hold the rows that left: nothing is lost.
     """
-    left = sum(sum(table["rows_quarantined"].values()) for table in report["tables"].values())
-    if left != len(quarantine):
-        raise DataError(
-            f"{left} rows left the flow and {len(quarantine)} are in quarantine. "
-            f"Run validate again."
-        )
-    if not report["accepted"]:
-        reasons = [
-            finding["message"]
-            for table in report["tables"].values()
-            for finding in table["findings"]
-            if finding["action"] != "warn"
-        ]
-        raise DataRefused.from_findings(
-            report["study"], reasons, f"{report['study']}_data.validation_report"
-        )
+    require_accepted(report, quarantine)
     exogenous = candidate_exogenous.astype(
         {"date": "datetime64[ns]", "series": "str", "value": "float64"}
     )

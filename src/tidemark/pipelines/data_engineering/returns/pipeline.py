@@ -94,6 +94,6 @@ def create_pipeline(study: Study) -> Pipeline:
             inputs={"prices": "returns_data.prices", "exogenous": "returns_data.exogenous"},
             parameters={"params:preprocess": f"params:scenarios.returns.{scenario}.preprocess"},
         )
-        for scenario in study.treated
+        for scenario in study.treated()
     ]
     return Pipeline([data, *treatments])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import numpy as np
@@ -16,16 +15,13 @@ from tidemark.domain.audit import (
     list_cuts,
     list_differences,
 )
-from tidemark.domain.features import build_features, feature_columns
+from tidemark.domain.features import build_features
 from tidemark.domain.panel import pivot_long
 from tidemark.domain.splits import Fold
-from tidemark.errors import ModelError, describe_examples
 from tidemark.pipelines.data_engineering.returns.params import PreprocessParams
 from tidemark.pipelines.data_engineering.returns.treatment import preprocess
 from tidemark.pipelines.feature_engineering.returns.params import FeatureParams
 from tidemark.pipelines.params import AuditParams
-
-logger = logging.getLogger(__name__)
 
 
 def featurise(
@@ -35,39 +31,6 @@ def featurise(
     returns = pivot_long(processed, "ticker", "ret")
     exogenous = pivot_long(processed_exogenous, "series", "ret").reindex(returns.index)
     return build_features(returns, exogenous, params.lags, params.windows, params.exogenous_lags)
-
-
-def split(
-    features: pd.DataFrame, targets: pd.DataFrame, dates: dict[str, Any]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Join features and targets on the eligible rows and cut them by date.
-
-    Returns
-    -------
-    train, test : DataFrame
-        Keys, the features, ``target``. The last rows of ``train`` have labels that the first
-        decisions of the test do not know; later refits do.
-
-    Raises
-    ------
-    ModelError
-        If a row that will be scored has no features.
-    """
-    keys = dates["keys"]
-    rows = targets.loc[targets["eligible"], [*keys, "target"]]
-    joined = features.merge(rows, on=keys, how="right")
-    bare = joined[feature_columns(joined, keys)].isna().any(axis=1)
-    if bare.any():
-        names = joined.loc[bare, keys].astype("str").agg(" ".join, axis=1)
-        raise ModelError(
-            f"{int(bare.sum())} eligible rows have no features: {describe_examples(names)}. "
-            f"Raise returns.labels.warm_up_days to the longest look-back."
-        )
-    is_test = joined["date"] >= dates["test_start"]
-    train = joined[~is_test].reset_index(drop=True)
-    test = joined[is_test].reset_index(drop=True)
-    logger.info("%d rows to train, %d to test", len(train), len(test))
-    return train, test
 
 
 def audit(

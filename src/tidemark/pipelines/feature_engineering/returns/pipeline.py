@@ -6,6 +6,7 @@ from kedro.pipeline import Node, Pipeline
 
 from tidemark.config import Study
 from tidemark.pipelines.feature_engineering.returns import nodes
+from tidemark.pipelines.feature_engineering.splitting import split
 
 
 def create_pipeline(study: Study) -> Pipeline:
@@ -21,7 +22,7 @@ def create_pipeline(study: Study) -> Pipeline:
                         name="featurise",
                     ),
                     Node(
-                        nodes.split,
+                        split,
                         ["features", "targets", "split"],
                         ["train", "test"],
                         name="split",
@@ -53,6 +54,6 @@ def create_pipeline(study: Study) -> Pipeline:
                     "params:audit": "params:returns.audit",
                 },
             )
-            for scenario in study.treated
+            for scenario in study.treated()
         ]
     )

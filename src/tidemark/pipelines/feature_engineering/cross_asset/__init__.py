@@ -1,0 +1,1 @@
+"""The cross-asset study's features: correlations of pairs, and what forecasts them."""

@@ -1,0 +1,147 @@
+"""Node functions of a pair whose regimes are sought: observations, rows to be scored, audit."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tidemark import incidents
+from tidemark.domain.audit import describe_leaks, find_leaks, list_cuts, list_differences
+from tidemark.domain.density_baselines import score_baselines
+from tidemark.domain.pair_observations import observe_pair, score_extremes
+from tidemark.domain.splits import Fold, split_by_date
+from tidemark.errors import DataError
+from tidemark.pipelines.data_engineering.cross_asset.params import (
+    AlignmentParams,
+    PairParams,
+    SeriesTable,
+)
+from tidemark.pipelines.data_engineering.cross_asset.treatment import preprocess
+from tidemark.pipelines.data_engineering.publishing import plan_resampling
+from tidemark.pipelines.feature_engineering.cross_asset.correlating import correlate
+from tidemark.pipelines.params import AuditParams, EvaluationParams
+
+logger = logging.getLogger(__name__)
+
+
+def featurise(
+    processed: pd.DataFrame, rolling_correlation: pd.DataFrame, params: PairParams
+) -> pd.DataFrame:
+    """Build what is observed on each session, and what tags it.
+
+    Returns
+    -------
+    DataFrame
+        ``date, y``, ``x`` where the observation has a regressor, and ``zscore`` of the rolling
+        correlation; only sessions on which all are known.
+
+    Timing
+    ------
+    Row t uses returns up to and including session t.
+    """
+    returns = processed.set_index("date")
+    correlation = rolling_correlation.set_index("date")["correlation"]
+    observed = observe_pair(returns, correlation, params.observed, params.scale_window)
+    observed["zscore"] = score_extremes(correlation, params.zscore_window)
+    return observed.dropna().rename_axis("date").reset_index()
+
+
+def publish(
+    features: pd.DataFrame, params: PairParams, evaluation: EvaluationParams
+) -> tuple[dict[str, Any], pd.DataFrame, dict[str, Any]]:
+    """Publish what the pair's cells share: dates, rows to be scored, and how to resample them.
+
+    Returns
+    -------
+    split : dict
+        Dates of training, refits and test, their id and the key; ready for JSON.
+    scoring : DataFrame
+        Every observation whose density is judged: ``date, y_true``, and the log score that each
+        baseline gives it, in nats.
+    resampling : dict
+        How all cells draw dates, so that they draw the same ones; ready for JSON.
+
+    Raises
+    ------
+    DataError
+        If there are too few observations.
+    """
+    try:
+        split = split_by_date(
+            pd.DatetimeIndex(features["date"]),
+            test_share=params.test_share,
+            n_folds=1,  # nothing is chosen by cross-validation
+            horizon_days=1,
+            embargo_days=0,
+            refit_sessions=params.refit_sessions,
+        )
+    except ValueError as error:
+        raise DataError(
+            f"{params.left} and {params.right} have {len(features)} observations: {error}"
+        ) from error
+    scores = score_baselines(features, split.refits, params.window, params.autoregression)
+    scoring = scores[scores["date"] >= split.test_start].reset_index(drop=True)
+    bare = int(scoring.isna().any(axis=1).sum())
+    if bare:
+        raise DataError(
+            f"{bare} observations of {params.left} and {params.right} have no baseline density. "
+            f"Give data that begin earlier, or lower test_share."
+        )
+    resampling = plan_resampling(scoring["single"].to_numpy(), split.horizon_days, evaluation)
+    logger.info(
+        "split %s: %d observations to score, %d fits, blocks of %.1f dates",
+        split.split_id,
+        len(scoring),
+        len(split.refits),
+        resampling["block_length"],
+    )
+    return {**split.to_dict(), "keys": ["date"], "window_sessions": None}, scoring, resampling
+
+
+def audit(
+    levels: pd.DataFrame,
+    features: pd.DataFrame,
+    dates: dict[str, Any],
+    series: SeriesTable,
+    alignment: AlignmentParams,
+    pair: PairParams,
+    params: AuditParams,
+) -> dict[str, Any]:
+    """Look for the future in the observations and tags: levels are cut off, and altered.
+
+    Returns
+    -------
+    dict
+        ``passed``, one sentence for each finding, and what was looked at; ready for JSON.
+    """
+    own = levels[levels["series"].isin([pair.left, pair.right])]
+    others = levels[~levels["series"].isin([pair.left, pair.right])]
+
+    def build(own: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
+        both = pd.concat([own, others], ignore_index=True)
+        processed, _ = preprocess(both, series, alignment, pair)
+        return featurise(processed, correlate(processed, pair), pair)
+
+    cuts = list_cuts(features["date"].to_numpy(), dates["train_end"], params.n_cuts)
+    leaks = find_leaks(build, own, others, ["date"], cuts, params.exogenous_delay_days, params.seed)
+    findings = describe_leaks(leaks, "feature")
+    foreign = list_differences(features, build(own, others), ["date"])
+    findings += [f"feature {name} is not what building it gives" for name in foreign]
+    folds = [Fold(**one) for one in dates["refits"]]
+    findings += [
+        f"the training that ends {fold.train_end} reaches into what it is judged by"
+        for fold in folds
+        if np.datetime64(fold.train_end) >= np.datetime64(fold.valid_start)
+    ]
+    if findings:
+        incidents.report("leak", "; ".join(findings))
+    return {
+        "passed": not findings,
+        "findings": findings,
+        "features": sorted({leak.feature for leak in leaks} | set(foreign)),
+        "cuts": [f"{cut:%Y-%m-%d}" for cut in cuts],
+        "training_periods": len(folds),
+    }

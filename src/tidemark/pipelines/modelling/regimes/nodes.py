@@ -1,0 +1,345 @@
+"""Node functions of a cell that finds regimes: train, evaluate, plot."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tidemark import incidents
+from tidemark.config import BASELINE, Cell
+from tidemark.domain.bootstrap import draw_counts, interval_means
+from tidemark.domain.calendar_figures import draw_stress_calendar
+from tidemark.domain.correlation_figures import draw_rolling_correlation
+from tidemark.domain.regime_figures import draw_regime_history
+from tidemark.domain.regime_methods import (
+    NORMAL,
+    TAGS,
+    Detection,
+    FittedMethod,
+    MethodSettings,
+    fit_method,
+)
+from tidemark.domain.regimes import describe_spells, expected_durations
+from tidemark.domain.scores import LOG_SCORE
+from tidemark.domain.splits import Fold, fold_positions
+from tidemark.pipelines.data_engineering.cross_asset.params import PairParams, SeriesTable
+from tidemark.pipelines.drawing import MISSING, draw_twice
+from tidemark.pipelines.modelling.fallback import (
+    NOTHING_TO_SAY,
+    Candidate,
+    fit_first_that_converges,
+    judge_trials,
+    list_candidates,
+)
+from tidemark.pipelines.modelling.params import RegimeParams, TrainParams
+from tidemark.pipelines.modelling.quoting import quote_dates
+
+logger = logging.getLogger(__name__)
+
+REGIME_FIGURES = LOG_SCORE.cell_figures
+
+
+def train(
+    features: pd.DataFrame,
+    dates: dict[str, Any],
+    model_params: RegimeParams,
+    params: TrainParams,
+    pair: PairParams,
+    cell: Cell,
+) -> tuple[dict[str, Any], dict[str, Any], pd.DataFrame, pd.DataFrame]:
+    """Find regimes in the past, and walk through the test with what was known by then.
+
+    Before the test, labels come from parameters that have seen those very observations; from its
+    start on each block's come from parameters of its past. Labels themselves never look ahead.
+
+    Returns
+    -------
+    model : dict
+        The parameters of every fit, its dates, and the regimes' names; ready for JSON.
+    cv_scores : dict
+        As of any cell, without folds: nothing is chosen by cross-validation.
+    regimes : DataFrame
+        ``date, regime`` (the likeliest), ``p_0``, ``p_1`` and so on: probabilities given all up
+        to the date; ``is_in_sample`` where the parameters have seen the observation. Empty if
+        nothing could be fitted.
+    densities : DataFrame
+        ``date, log_score`` of the test's observations, in nats.
+    """
+    refits = [Fold(**fold) for fold in dates["refits"]]
+    blocks = list(fold_positions(features["date"], tuple(refits)))
+
+    def fit(candidate: Candidate[RegimeParams]) -> list[FittedMethod]:
+        settings = _settings(candidate.model, pair)
+        fits = []
+        for number, (known, _) in enumerate(blocks, start=1):
+            logger.info("fit %d of %d, on %d observations", number, len(blocks), len(known))
+            fits.append(
+                fit_method(
+                    candidate.model.estimator, features.iloc[known], settings, candidate.seed
+                )
+            )
+        return fits
+
+    fits, trials = fit_first_that_converges(list_candidates(model_params, params), fit)
+    status, note = judge_trials(trials)
+    cv_scores = {
+        "estimator": model_params.estimator,
+        "status": status,
+        "note": note,
+        "trials": [asdict(trial) for trial in trials],
+        "train_rows": len(blocks[0][0]),
+        "split_id": dates["split_id"],
+        "best_params": {},
+        "rmse_mean": None,
+        "folds": [],
+        "candidates": [],
+    }
+    if status != "ok":
+        kind: incidents.Kind = "failed_cell" if status == "failed" else "fallback"
+        incidents.report(kind, f"{cell.namespace}: {note}", trials=cv_scores["trials"])
+    if fits is None:
+        nothing = pd.DataFrame({"date": features["date"].head(0), "log_score": []})
+        return {}, {**cv_scores, "used": note, "refits": []}, _no_regimes(features), nothing
+    regimes, densities = _walk(features, blocks, fits)
+    model = {
+        "names": fits[-1].names,
+        "unit": pair.unit,
+        "fits": [
+            {**asdict(refit), "observations": len(known), **one.to_dict()}
+            for refit, (known, _), one in zip(refits, blocks, fits, strict=True)
+        ],
+    }
+    used = {
+        "single_regime": "one Gaussian regression",
+        "zscore": "one Gaussian regression for each tag of the z-score",
+        "markov": "Markov switching",
+    }[trials[-1].estimator]
+    about = [
+        {**asdict(refit), "train_rows": len(known)}
+        for refit, (known, _) in zip(refits, blocks, strict=True)
+    ]
+    return model, {**cv_scores, "used": used, "refits": about}, regimes, densities
+
+
+def _settings(model: Any, pair: PairParams) -> MethodSettings:
+    return MethodSettings(
+        autoregression=pair.autoregression, **model.model_dump(exclude={"estimator"})
+    )
+
+
+def _walk(
+    features: pd.DataFrame, blocks: list[tuple[np.ndarray, np.ndarray]], fits: list[FittedMethod]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Label all observations and score the test's, each by the parameters of its block."""
+    first = blocks[0][1][0]
+    parts: list[tuple[slice, Detection]] = []
+    for (_, block), one in zip(blocks, fits, strict=True):
+        start = 0 if block[0] == first else int(block[0])
+        part = slice(start, int(block[-1]) + 1)
+        parts.append((part, one.detect(features.iloc[: part.stop])))
+    probabilities = np.vstack([found.probabilities[part] for part, found in parts])
+    scores = np.concatenate([found.log_scores[part] for part, found in parts])
+    rows = features["date"].iloc[: len(scores)]
+    regimes = pd.DataFrame({"date": rows, "regime": _likeliest(probabilities)})
+    for number, column in enumerate(probabilities.T):
+        regimes[f"p_{number}"] = column
+    regimes["is_in_sample"] = np.arange(len(rows)) < first
+    known = np.isfinite(probabilities).all(axis=1)
+    densities = pd.DataFrame({"date": rows, "log_score": scores})
+    return regimes[known].reset_index(drop=True), densities[first:].reset_index(drop=True)
+
+
+def _likeliest(probabilities: np.ndarray) -> np.ndarray:
+    return np.asarray(np.nan_to_num(probabilities, nan=-1.0).argmax(axis=1))
+
+
+def _no_regimes(features: pd.DataFrame) -> pd.DataFrame:
+    empty = {"date": features["date"].head(0), "regime": np.array([], dtype="int64")}
+    return pd.DataFrame({**empty, "is_in_sample": np.array([], dtype="bool")})
+
+
+def take_baseline(
+    scoring: pd.DataFrame, dates: dict[str, Any], cell: Cell
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Take the densities of a baseline from the rows to be scored, in place of training.
+
+    Returns
+    -------
+    densities : DataFrame
+        As `train` returns them.
+    cv_scores : dict
+        As `train` returns them.
+    """
+    used = {
+        "single": "one Gaussian regression, fitted to all that was known",
+        "student": "one regression with Student's t, fitted to all that was known",
+        "rolling": "one Gaussian regression, fitted to the last window",
+    }[cell.model]
+    about = {
+        "estimator": BASELINE,
+        "status": "ok",
+        "note": NOTHING_TO_SAY,
+        "trials": [],
+        "train_rows": 0,
+        "split_id": dates["split_id"],
+        "used": used,
+        "best_params": {},
+        "rmse_mean": None,
+        "folds": [],
+        "candidates": [],
+        "refits": [],
+    }
+    return scoring[["date"]].assign(log_score=scoring[cell.model]), about
+
+
+def evaluate(
+    densities: pd.DataFrame,
+    scoring: pd.DataFrame,
+    dates: dict[str, Any],
+    resampling: dict[str, Any],
+    cell: Cell,
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, float | None], dict[str, Any]]:
+    """Judge the densities of every observation that is to be scored, by their logarithm.
+
+    Returns
+    -------
+    scored : DataFrame
+        ``date, y_true, log_score``.
+    daily : DataFrame
+        ``date, cell, n, neg_log_score, horizon_days``.
+    metrics : dict of str to float
+        ``log_score``, the mean in nats an observation, and ``log_score_gain``, less that of the
+        baseline ``single``. Empty for a failed cell, as are all other results.
+    bootstrap : dict
+        An interval for each metric, how it was made, and how many rows have no density.
+
+    References
+    ----------
+    Good, I. J. (1952), Rational Decisions, Journal of the Royal Statistical Society B 14, 107-114.
+
+    Gneiting, T. and Raftery, A. E. (2007), Strictly Proper Scoring Rules, Prediction, and
+    Estimation, Journal of the American Statistical Association 102, 359-378.
+    """
+    judged = scoring.merge(densities, on="date", how="left", validate="one_to_one")
+    absent = int((~np.isfinite(judged["log_score"])).sum())
+    about = {
+        **resampling,
+        "score": LOG_SCORE.name,
+        "absent_rows": absent,
+        "dates": quote_dates(dates),
+    }
+    scored = judged[["date", "y_true", "log_score"]]
+    daily = pd.DataFrame(
+        {
+            "date": judged["date"],
+            "cell": pd.Series(cell.namespace, index=judged.index, dtype="str"),
+            "n": 1.0,
+            LOG_SCORE.loss_column: -judged["log_score"],
+            "horizon_days": resampling["horizon_days"],
+        }
+    )
+    if absent:
+        return scored.head(0), daily.head(0), {}, {**about, "intervals": {}}
+    counts = draw_counts(
+        resampling["n_dates"],
+        resampling["block_length"],
+        resampling["n_replicates"],
+        resampling["seed"],
+        resampling["method"],
+    )
+    values = {
+        "log_score": judged["log_score"].to_numpy(),
+        "log_score_gain": (judged["log_score"] - judged["single"]).to_numpy(),
+    }
+    found = interval_means(values, counts, resampling["level"], resampling["interval"])
+    about["intervals"] = {
+        name: {key: _finite(value) for key, value in one.items()} for name, one in found.items()
+    }
+    return scored, daily, {name: float(one.mean()) for name, one in values.items()}, about
+
+
+def _finite(value: Any) -> Any:
+    """Turn NaN, which JSON does not know, into None."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def plot(
+    regimes: pd.DataFrame,
+    model: dict[str, Any],
+    rolling_correlation: pd.DataFrame,
+    series: SeriesTable,
+    pair: PairParams,
+    cell: Cell,
+) -> list[bytes]:
+    """Draw the cell's figures as PNG, in the order of `REGIME_FIGURES`.
+
+    A figure that cannot be drawn is missing, and so are all of a cell without regimes.
+    """
+    if regimes.empty:
+        return [MISSING] * len(REGIME_FIGURES)
+    names = (series.label(pair.left), series.label(pair.right))
+    window = f"{pair.window}-{pair.unit}"
+    words = model["names"]
+    pictures: dict[str, Callable[[], Any]] = {
+        "correlation_regimes": partial(
+            draw_rolling_correlation, rolling_correlation, regimes, names, window, words
+        ),
+        "regime_history": partial(_draw_history, regimes, model, " and ".join(names)),
+        "stress_calendar": partial(
+            draw_stress_calendar, _tag_stress(regimes, words), " and ".join(names)
+        ),
+    }
+    return [draw_twice(pictures[name], f"{cell.namespace}.{name}") for name in REGIME_FIGURES]
+
+
+def _draw_history(regimes: pd.DataFrame, model: dict[str, Any], subject: str) -> Any:
+    labels = regimes.set_index("date")["regime"]
+    n_regimes = len(model["names"])
+    last = model["fits"][-1]
+    transition = (
+        np.array(last["transition"])
+        if "transition" in last
+        else count_transitions(labels.to_numpy(), n_regimes)
+    )
+    return draw_regime_history(
+        regimes,
+        describe_spells(labels),
+        pd.DataFrame(transition),
+        pd.Series(expected_durations(transition)),
+        model["names"],
+        subject,
+        f"{model['unit']}s",
+    )
+
+
+def count_transitions(labels: np.ndarray, n_regimes: int) -> np.ndarray:
+    """Estimate transition probabilities from labels: shares of what followed each regime.
+
+    Examples
+    --------
+    >>> count_transitions(np.array([0, 0, 1, 1]), 2).tolist()
+    [[0.5, 0.5], [0.0, 1.0]]
+    """
+    counts = np.zeros((n_regimes, n_regimes))
+    np.add.at(counts, (labels[:-1], labels[1:]), 1.0)
+    empty = counts.sum(axis=1) == 0.0
+    counts[empty, empty.nonzero()[0]] = 1.0  # a regime that never was stays where it is
+    return np.asarray(counts / counts.sum(axis=1, keepdims=True))
+
+
+def _tag_stress(regimes: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Call stress what is not normal; of unseen regimes, the one that holds less of the time."""
+    if tuple(names) == TAGS:
+        is_stress = regimes["regime"] != NORMAL
+    else:
+        counts = regimes["regime"].value_counts()
+        rare = counts.idxmin() if len(counts) > 1 else -1
+        is_stress = regimes["regime"] == rare
+    return pd.DataFrame({"date": regimes["date"], "is_stress": is_stress})

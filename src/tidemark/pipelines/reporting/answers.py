@@ -1,0 +1,99 @@
+"""The answer of each comparison group in one sentence or two, in the words of its score."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidemark.domain.scores import SCORES, Score
+
+
+def answer(group: dict[str, Any], leaks: list[str]) -> dict[str, Any]:
+    """Answer a group's question.
+
+    Parameters
+    ----------
+    group : dict
+        As `findings.summarise` describes it: ``name``, ``score``, ``verdict`` and ``rows``.
+    leaks : list of str
+        What audits have found.
+
+    Returns
+    -------
+    dict
+        ``word`` (Yes, No, Open, None or Void) and ``text``; the rows of the ``best`` model and of
+        the best ``baseline``, the ``p_value`` and what was ``counted``.
+    """
+    score, verdict = SCORES[group["score"]], group["verdict"]
+    cells = {row["cell"]: row for row in group["rows"] if row["status"] != "failed"}
+    best, baseline = cells.get(verdict["best_model"]), cells.get(verdict["best_baseline"])
+    about = {
+        "group": group["name"],
+        "best": best,
+        "baseline": baseline,
+        "p_value": verdict["p_value"],
+        "counted": _count_tries(verdict),
+    }
+    if best is None:
+        text = "No model of this group could be fitted."
+        return {**about, "word": "None", "text": text}
+    if leaks:
+        text = "The leakage audit failed, so none of these numbers can be relied on."
+        return {**about, "word": "Void", "text": text}
+    if baseline is None:
+        text = f"There is no baseline to compare {best['cell']} with."
+        return {**about, "word": "Open", "text": text}
+    test = (
+        f"Hansen's test of superior predictive ability, {about['counted']}: "
+        f"p {say_p(verdict['p_value'])}"
+    )
+    skill = f"{score.headline.name}{score.headline.against} is {_say_headline(best, score)}"
+    if verdict["beats_baseline"]:
+        text = (
+            f"{best['cell']} forecasts{score.target} better than the best baseline, "
+            f"{baseline['cell']} ({test}). Its {skill}."
+        )
+        return {**about, "word": "Yes", "text": text}
+    text = (
+        f"No model was shown to forecast{score.target} better than the best baseline, "
+        f"{baseline['cell']} ({test}). The {score.first} of a model is that of {best['cell']}; "
+        f"its {skill}."
+    )
+    if not best["in_confidence_set"]:
+        text += " It is outside the model confidence set: others forecast better."
+    return {**about, "word": "No", "text": text}
+
+
+def _count_tries(verdict: dict[str, Any]) -> str:
+    tried, tested = verdict["n_tried"], verdict["n_models"]
+    models = "model" if tried == 1 else "models"
+    if tried == tested:
+        return f"counting all {tried} {models} that were tried" if tried > 1 else "of one model"
+    return f"counting {tested} of the {tried} {models} that were tried; the others failed"
+
+
+def show_p(value: float | None) -> str:
+    """Show a p value; resampling cannot tell very small ones from zero."""
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+
+
+def say_p(value: float) -> str:
+    """Say a p value after the word p."""
+    return f"= {value:.3f}" if value >= 0.001 else "< 0.001"
+
+
+def _say_headline(row: dict[str, Any], score: Score) -> str:
+    """Say the headline metric of a cell with its interval: 0.16 % [-0.22 %, 0.56 %]."""
+    headline = score.headline
+    value, *ends = (row[f"{headline.metric}{end}"] for end in ("", "_low", "_high"))
+    if value is None:
+        return "not defined"
+    texts = [
+        f"{headline.scale * one:.{headline.digits}f}" for one in (value, *ends) if one is not None
+    ]
+    if headline.unit == "%":
+        texts = [f"{text} %" for text in texts]
+    else:
+        texts[0] += f" {headline.unit} an observation"
+    return f"{texts[0]} [{texts[1]}, {texts[2]}]" if len(texts) == 3 else texts[0]

@@ -1,0 +1,1 @@
+"""The cross-asset study's own report: where correlations stand, and in which regime."""
