@@ -204,7 +204,8 @@ def _spell_out(parameters: Mapping[str, Any]) -> dict[str, Any]:
             if scenario is None:
                 continue
             if scenario["preprocess"] is None:
-                _check_baselines(study, name, scenario["models"])
+                if scenario["task"] == "forecast":  # regimes of no pair are refused as such
+                    _check_baselines(study, name, scenario["models"])
                 continue
             try:
                 treatment = _TREATMENTS[study, scenario["task"]].model_validate(

@@ -26,7 +26,6 @@ from tidemark.domain.scores import SCORES, SQUARED_ERROR
 from tidemark.domain.splits import Fold, fold_positions
 from tidemark.pipelines.drawing import MISSING, draw_twice
 from tidemark.pipelines.modelling.fallback import (
-    NOTHING_TO_SAY,
     Candidate,
     fit_first_that_converges,
     judge_trials,
@@ -34,6 +33,7 @@ from tidemark.pipelines.modelling.fallback import (
 )
 from tidemark.pipelines.modelling.params import ModelParams, TrainParams
 from tidemark.pipelines.modelling.quoting import quote_dates, quote_resampling
+from tidemark.pipelines.modelling.unfitted import NOTHING_FITTED, describe_baseline
 from tidemark.pipelines.params import QuantityParams
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def train(
         incidents.report(kind, f"{cell.namespace}: {note}", trials=cv_scores["trials"])
     forecasts = test[keys].assign(y_pred=math.nan)
     if fitted is None:
-        nothing = {**cv_scores, "used": note, **_nothing_fitted()}
+        nothing = {**cv_scores, "used": note, **NOTHING_FITTED}
         return FailedModel(trials), nothing, forecasts.head(0)
     first, last, predicted = fitted
     return (
@@ -142,21 +142,9 @@ def take_baseline(
     cv_scores : dict
         As `train` returns them, with nothing fitted.
     """
-    about = {
-        "estimator": BASELINE,
-        "status": "ok",
-        "note": NOTHING_TO_SAY,
-        "trials": [],
-        "train_rows": 0,
-        "split_id": dates["split_id"],
-        "used": f"the {cell.model.replace('_', ' ')}, known at the decision",
-        **_nothing_fitted(),
-    }
+    used = f"the {cell.model.replace('_', ' ')}, known at the decision"
+    about = describe_baseline(used, dates)
     return scoring[dates["keys"]].assign(y_pred=scoring[cell.model]), about
-
-
-def _nothing_fitted() -> dict[str, Any]:
-    return {"best_params": {}, "rmse_mean": None, "folds": [], "candidates": [], "refits": []}
 
 
 def _score_folds(folds: Iterable[Fold], fold_rmse: Iterable[float]) -> list[dict[str, Any]]:

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from tidemark import incidents
-from tidemark.domain.audit import (
-    describe_leaks,
-    find_late_labels,
-    find_leaks,
-    list_cuts,
-    list_differences,
-)
+from tidemark.domain.audit import describe_leaks, find_leaks, list_cuts
 from tidemark.domain.correlation_labels import build_correlation_features
-from tidemark.domain.splits import Fold
 from tidemark.pipelines.data_engineering.cross_asset.nodes import align, forecast, label
 from tidemark.pipelines.data_engineering.cross_asset.params import (
     AlignmentParams,
@@ -24,6 +16,7 @@ from tidemark.pipelines.data_engineering.cross_asset.params import (
     CorrelationParams,
     SeriesTable,
 )
+from tidemark.pipelines.feature_engineering.auditing import audit_features
 from tidemark.pipelines.params import AuditParams
 
 
@@ -111,27 +104,6 @@ def audit(
     def build(returns: pd.DataFrame, _: pd.DataFrame) -> pd.DataFrame:
         return featurise(returns, correlation, own)[0]
 
-    sessions = returns["date"].to_numpy()
-    cuts = list_cuts(sessions, dates["train_end"], params.n_cuts)
-    leaks = find_leaks(build, returns, nothing, dates["keys"], cuts, 0, params.seed)
     read = pd.concat([train, test], ignore_index=True).drop(columns="target")
-    foreign = list_differences(read, build(returns, nothing), dates["keys"])
-    folds = [Fold(**one) for one in [*dates["folds"], *dates["refits"]]]
-    decided = np.unique(read["date"].to_numpy())
-    late = find_late_labels(decided, folds, dates["horizon_days"])
-    findings = describe_leaks(leaks, "feature")
-    findings += [f"feature {name} is not what building it gives" for name in foreign]
-    findings += [
-        f"labels of the training that ends {fold.train_end} are known on {known}, and are judged "
-        f"from {fold.valid_start}"
-        for fold, known in late
-    ]
-    if findings:
-        incidents.report("leak", "; ".join(findings))
-    return {
-        "passed": not findings,
-        "findings": findings,
-        "features": sorted({leak.feature for leak in leaks} | set(foreign)),
-        "cuts": [f"{cut:%Y-%m-%d}" for cut in cuts],
-        "training_periods": len(folds),
-    }
+    sessions = returns["date"].to_numpy()
+    return audit_features(build, returns, nothing, read, sessions, dates, params)

@@ -5,14 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from tidemark import incidents
-from tidemark.domain.audit import describe_leaks, find_leaks, list_cuts, list_differences
 from tidemark.domain.density_baselines import score_baselines
 from tidemark.domain.pair_observations import observe_pair, score_extremes
-from tidemark.domain.splits import Fold, split_by_date
+from tidemark.domain.splits import split_by_date
 from tidemark.errors import DataError
 from tidemark.pipelines.data_engineering.cross_asset.params import (
     AlignmentParams,
@@ -21,6 +18,7 @@ from tidemark.pipelines.data_engineering.cross_asset.params import (
 )
 from tidemark.pipelines.data_engineering.cross_asset.treatment import preprocess
 from tidemark.pipelines.data_engineering.publishing import plan_resampling
+from tidemark.pipelines.feature_engineering.auditing import audit_features
 from tidemark.pipelines.feature_engineering.cross_asset.correlating import correlate
 from tidemark.pipelines.params import AuditParams, EvaluationParams
 
@@ -125,23 +123,5 @@ def audit(
         processed, _ = preprocess(both, series, alignment, pair)
         return featurise(processed, correlate(processed, pair), pair)
 
-    cuts = list_cuts(features["date"].to_numpy(), dates["train_end"], params.n_cuts)
-    leaks = find_leaks(build, own, others, ["date"], cuts, params.exogenous_delay_days, params.seed)
-    findings = describe_leaks(leaks, "feature")
-    foreign = list_differences(features, build(own, others), ["date"])
-    findings += [f"feature {name} is not what building it gives" for name in foreign]
-    folds = [Fold(**one) for one in dates["refits"]]
-    findings += [
-        f"the training that ends {fold.train_end} reaches into what it is judged by"
-        for fold in folds
-        if np.datetime64(fold.train_end) >= np.datetime64(fold.valid_start)
-    ]
-    if findings:
-        incidents.report("leak", "; ".join(findings))
-    return {
-        "passed": not findings,
-        "findings": findings,
-        "features": sorted({leak.feature for leak in leaks} | set(foreign)),
-        "cuts": [f"{cut:%Y-%m-%d}" for cut in cuts],
-        "training_periods": len(folds),
-    }
+    sessions = features["date"].to_numpy()
+    return audit_features(build, own, others, features, sessions, dates, params)

@@ -7,19 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tidemark import incidents
-from tidemark.domain.audit import (
-    describe_leaks,
-    find_late_labels,
-    find_leaks,
-    list_cuts,
-    list_differences,
-)
 from tidemark.domain.features import build_features
 from tidemark.domain.panel import pivot_long
-from tidemark.domain.splits import Fold
 from tidemark.pipelines.data_engineering.returns.params import PreprocessParams
 from tidemark.pipelines.data_engineering.returns.treatment import preprocess
+from tidemark.pipelines.feature_engineering.auditing import audit_features
 from tidemark.pipelines.feature_engineering.returns.params import FeatureParams
 from tidemark.pipelines.params import AuditParams
 
@@ -60,26 +52,5 @@ def audit(
         return featurise(processed, processed_exogenous, feature_params)
 
     sessions = np.unique(prices["date"].to_numpy())
-    cuts = list_cuts(sessions, dates["train_end"], params.n_cuts)
-    delay = params.exogenous_delay_days
-    leaks = find_leaks(build, prices, exogenous, dates["keys"], cuts, delay, params.seed)
     read = pd.concat([train, test], ignore_index=True).drop(columns="target")
-    foreign = list_differences(read, build(prices, exogenous), dates["keys"])
-    folds = [Fold(**one) for one in [*dates["folds"], *dates["refits"]]]
-    late = find_late_labels(sessions, folds, dates["horizon_days"])
-    findings = describe_leaks(leaks, "feature")
-    findings += [f"feature {name} is not what building it gives" for name in foreign]
-    findings += [
-        f"labels of the training that ends {fold.train_end} are known on {known}, and are judged "
-        f"from {fold.valid_start}"
-        for fold, known in late
-    ]
-    if findings:
-        incidents.report("leak", "; ".join(findings))
-    return {
-        "passed": not findings,
-        "findings": findings,
-        "features": sorted({leak.feature for leak in leaks} | set(foreign)),
-        "cuts": [f"{cut:%Y-%m-%d}" for cut in cuts],
-        "training_periods": len(folds),
-    }
+    return audit_features(build, prices, exogenous, read, sessions, dates, params)

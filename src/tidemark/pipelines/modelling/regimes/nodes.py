@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tidemark import incidents
-from tidemark.config import BASELINE, Cell
+from tidemark.config import Cell
 from tidemark.domain.bootstrap import draw_counts, interval_means
 from tidemark.domain.calendar_figures import draw_stress_calendar
 from tidemark.domain.correlation_figures import draw_rolling_correlation
@@ -32,7 +32,6 @@ from tidemark.domain.splits import Fold, fold_positions
 from tidemark.pipelines.data_engineering.cross_asset.params import PairParams, SeriesTable
 from tidemark.pipelines.drawing import MISSING, draw_twice
 from tidemark.pipelines.modelling.fallback import (
-    NOTHING_TO_SAY,
     Candidate,
     fit_first_that_converges,
     judge_trials,
@@ -40,6 +39,7 @@ from tidemark.pipelines.modelling.fallback import (
 )
 from tidemark.pipelines.modelling.params import RegimeParams, TrainParams
 from tidemark.pipelines.modelling.quoting import quote_dates
+from tidemark.pipelines.modelling.unfitted import NOTHING_FITTED, describe_baseline
 
 logger = logging.getLogger(__name__)
 
@@ -96,17 +96,14 @@ def train(
         "trials": [asdict(trial) for trial in trials],
         "train_rows": len(blocks[0][0]),
         "split_id": dates["split_id"],
-        "best_params": {},
-        "rmse_mean": None,
-        "folds": [],
-        "candidates": [],
+        **NOTHING_FITTED,
     }
     if status != "ok":
         kind: incidents.Kind = "failed_cell" if status == "failed" else "fallback"
         incidents.report(kind, f"{cell.namespace}: {note}", trials=cv_scores["trials"])
     if fits is None:
         nothing = pd.DataFrame({"date": features["date"].head(0), "log_score": []})
-        return {}, {**cv_scores, "used": note, "refits": []}, _no_regimes(features), nothing
+        return {}, {**cv_scores, "used": note}, _no_regimes(features), nothing
     regimes, densities = _walk(features, blocks, fits)
     model = {
         "names": fits[-1].names,
@@ -182,21 +179,8 @@ def take_baseline(
         "student": "one regression with Student's t, fitted to all that was known",
         "rolling": "one Gaussian regression, fitted to the last window",
     }[cell.model]
-    about = {
-        "estimator": BASELINE,
-        "status": "ok",
-        "note": NOTHING_TO_SAY,
-        "trials": [],
-        "train_rows": 0,
-        "split_id": dates["split_id"],
-        "used": used,
-        "best_params": {},
-        "rmse_mean": None,
-        "folds": [],
-        "candidates": [],
-        "refits": [],
-    }
-    return scoring[["date"]].assign(log_score=scoring[cell.model]), about
+    densities = scoring[["date"]].assign(log_score=scoring[cell.model])
+    return densities, describe_baseline(used, dates)
 
 
 def evaluate(
