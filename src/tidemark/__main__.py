@@ -13,6 +13,8 @@ def main() -> None:
     A command that needs no project runs where it is called, and does not wait for Kedro.
     """
     if sys.argv[1:2] == ["rolling-corr"]:
+        logging = Path(__file__).parents[2] / "conf/logging.yml"
+        os.environ.setdefault("KEDRO_LOGGING_CONFIG", str(logging))  # Kedro's own says a lot
         from tidemark.cli.rolling_corr import rolling_corr
 
         rolling_corr(sys.argv[2:], prog_name="tidemark rolling-corr")

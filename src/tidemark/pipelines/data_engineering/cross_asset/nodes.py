@@ -10,7 +10,7 @@ import pandas as pd
 
 from tidemark.domain.correlation_labels import forecast_correlations, label_correlations
 from tidemark.domain.fingerprint import hash_frames
-from tidemark.domain.series import read_levels
+from tidemark.domain.series import normalise_name, read_levels
 from tidemark.domain.series_quality import assess_series, coverage_by_period
 from tidemark.domain.sessions import list_sessions
 from tidemark.errors import DataError
@@ -52,8 +52,10 @@ def fetch(source: pd.DataFrame, as_of: str) -> pd.DataFrame:
         levels = read_levels(source)
     except ValueError as error:
         raise DataError(str(error)) from error
-    if "vintage" in source and len(source):
-        levels["vintage"] = source["vintage"].iloc[0]
+    if {"series", "vintage"} <= set(source):
+        names = source["series"].map(normalise_name)
+        vintages = source["vintage"].groupby(names).agg(_common_vintage)
+        levels["vintage"] = levels["series"].map(vintages)
     known = levels[levels["date"] <= pd.Timestamp(as_of)].reset_index(drop=True)
     if known.empty and len(levels):
         first = levels["date"].min()
@@ -69,6 +71,11 @@ def fetch(source: pd.DataFrame, as_of: str) -> pd.DataFrame:
         as_of,
     )
     return known
+
+
+def _common_vintage(vintages: pd.Series) -> object:
+    """Say when a series' levels were known: the latest vintage, none if any row has none."""
+    return vintages.max() if vintages.notna().all() else None
 
 
 def validate(
@@ -125,6 +132,7 @@ def validate(
                 "rows": len(raw),
                 "rows_kept": len(found.kept),
                 "rows_dropped": len(found.dropped),
+                "rows_undefined": int((~raw["series"].isin(found.table["series"])).sum()),
                 "rows_quarantined": {str(key): int(count) for key, count in reasons.items()},
                 "last_date": None if raw.empty else f"{raw['date'].max():%Y-%m-%d}",
                 "checks": found.checks,

@@ -35,6 +35,10 @@ def align_returns(
     """
     definitions = {one.name: one for one in series.definitions()}
     own = levels[levels["series"].isin(names)]
+    if own.empty:
+        nothing = pd.DatetimeIndex([], dtype="datetime64[ns]", name="date")
+        report = {"sessions": 0, "levels_filled": 0, "sessions_without_return": 0}
+        return pd.DataFrame(index=nothing, columns=names, dtype="float64"), report
     sessions = list_sessions(calendar, own["date"].min(), own["date"].max())
     is_foreign = any(
         definitions[name].kind in ("price", "index")
