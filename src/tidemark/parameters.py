@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from tidemark.alerts import AlertSettings
 from tidemark.config import BASELINE, ScenarioConfig, Strict, StudyName, read_studies
+from tidemark.domain.estimators import EstimatorName
 from tidemark.errors import ConfigError, UnknownName
 from tidemark.pipelines.data_engineering.cross_asset.params import (
     CORRELATION_BASELINES,
@@ -203,14 +204,15 @@ def _spell_out(parameters: Mapping[str, Any]) -> dict[str, Any]:
         for name, scenario in scenarios.items():
             if scenario is None:
                 continue
+            task = scenario["task"]
+            _check_task(study, name, task)
+            _check_methods(name, task, scenario["models"], tree["models"][study])
             if scenario["preprocess"] is None:
-                if scenario["task"] == "forecast":  # regimes of no pair are refused as such
+                if task == "forecast":  # regimes of no pair are refused as such
                     _check_baselines(study, name, scenario["models"])
                 continue
             try:
-                treatment = _TREATMENTS[study, scenario["task"]].model_validate(
-                    scenario["preprocess"]
-                )
+                treatment = _TREATMENTS[study, task].model_validate(scenario["preprocess"])
             except ValidationError as error:
                 raise ConfigError(
                     _describe(error, f"scenarios.{study}.{name}.preprocess.")
@@ -218,7 +220,6 @@ def _spell_out(parameters: Mapping[str, Any]) -> dict[str, Any]:
             scenario["preprocess"] = treatment.model_dump(mode="json")
             if isinstance(treatment, PairParams):
                 _check_pair(name, treatment, tree["cross_asset"]["series"])
-                _check_methods(name, scenario["models"], tree["models"][study])
     return tree
 
 
@@ -247,20 +248,28 @@ def _check_pair(scenario: str, pair: PairParams, series: Iterable[str]) -> None:
             )
 
 
+def _check_task(study: str, scenario: str, task: str) -> None:
+    known = [one for owner, one in _TREATMENTS if owner == study]
+    if task not in known:
+        raise UnknownName.of(f"task in scenarios.{study}.{scenario}", task, known)
+
+
 def _check_methods(
-    scenario: str, names: Iterable[str], models: Mapping[str, Mapping[str, Any]]
+    scenario: str, task: str, names: Iterable[str], models: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Refuse forecasts among densities: a group is judged by one score."""
+    """Refuse forecasts among densities, and densities among forecasts: a group has one score."""
+    asked = get_args(RegimeEstimator if task == "regimes" else EstimatorName)
     for name in names:
         estimator = models.get(name, {}).get("estimator")
-        if estimator == BASELINE and name not in DENSITY_BASELINES:
+        if estimator == BASELINE and task == "regimes" and name not in DENSITY_BASELINES:
             raise UnknownName.of(
                 f"baseline in scenarios.cross_asset.{scenario}.models", name, DENSITY_BASELINES
             )
-        if estimator not in (None, BASELINE, *get_args(RegimeEstimator)):
+        if estimator not in (None, BASELINE, *asked):
+            what = "asks for regimes" if task == "regimes" else "asks for forecasts"
             raise ConfigError(
-                f"Scenario '{scenario}' asks for regimes; {name} ({estimator}) finds none. Take "
-                f"one of {', '.join(get_args(RegimeEstimator))}."
+                f"Scenario '{scenario}' {what}; {name} ({estimator}) gives none. Take one of "
+                f"{', '.join(one for one in asked if one != BASELINE)}."
             )
 
 

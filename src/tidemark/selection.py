@@ -28,7 +28,7 @@ def check_namespaces(names: Iterable[str], pipeline: Pipeline) -> None:
 def keep_cells(
     pipeline: Pipeline, info: RunInfo, scenarios: Sequence[str], models: Sequence[str]
 ) -> list[str]:
-    """List the nodes that belong to given scenarios and models, or to none in particular.
+    """List the nodes that belong to given scenarios and models, or to none of their studies' own.
 
     Parameters
     ----------
@@ -51,11 +51,14 @@ def keep_cells(
         If a scenario or model has no node in the pipeline.
     """
     known_scenarios, known_models = set(), set()
+    studies = {info.scenarios[name] for name in scenarios if name in info.scenarios}
+    of_models: set[str] = set()
     for node in pipeline.nodes:
         top = (node.namespace or "").partition(".")[0]
         cell = info.cell_of(node.namespace)
         known_scenarios |= {top} & info.scenarios.keys()
         known_models |= {cell.model} if cell else set()
+        of_models |= {cell.study} if cell and cell.model in models else set()
     for kind, wanted, known in (
         ("scenario", scenarios, known_scenarios),
         ("model", models, known_models),
@@ -64,11 +67,13 @@ def keep_cells(
             if name not in known:
                 raise UnknownName.of(kind, name, known)
 
+    meant = studies or of_models
     dropped: set[str] = set()
     for node in pipeline.nodes:  # in topological order
         scenario, _, model = (node.namespace or "").partition(".")
         other = bool(scenarios) and scenario in info.scenarios and scenario not in scenarios
         other |= bool(models) and scenario in info.scenarios and bool(model) and model not in models
+        other |= bool(meant) and info.study_of(node.namespace) not in meant
         if other or any(parent.name in dropped for parent in pipeline.node_dependencies[node]):
             dropped.add(node.name)
     kept = [node.name for node in pipeline.nodes if node.name not in dropped]

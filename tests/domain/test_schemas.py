@@ -47,9 +47,9 @@ def test_schema_table_without_rows_is_accepted(model: Any) -> None:
     assert model.validate(GOOD[model].head(0)).empty
 
 
-@pytest.mark.parametrize("model", [Prices, Exogenous, Targets])
+@pytest.mark.parametrize("model", MODELS)
 def test_schema_further_columns_are_accepted(model: Any) -> None:
-    """Optional columns, such as volumes, pass."""
+    """Optional columns, such as volumes, pass; of predictions they are keys."""
     assert "volume" in model.validate(GOOD[model].assign(volume=1.0))
 
 
@@ -70,7 +70,6 @@ BAD: list[tuple[str, Any, dict[str, Any]]] = [
     ("blank true value", Predictions, {"y_true": [0.1, NAN, 0.3]}),
     ("blank prediction", Predictions, {"y_pred": [0.1, NAN, 0.3]}),
     ("key twice", Predictions, {"ticker": ["KO", "KO", "KO"]}),
-    ("further column", Predictions, {"note": ["a", "b", "c"]}),
 ]
 
 
@@ -88,6 +87,17 @@ def test_schema_bad_table_is_refused(model: Any, cells: dict[str, Any]) -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_schema_missing_column_is_refused(model: Any) -> None:
     """Every column that a model names must be there."""
-    for column in GOOD[model]:
-        with pytest.raises(REFUSALS, match=column):
-            model.validate(GOOD[model].drop(columns=column))
+    for column in model.to_schema().columns:
+        if column in GOOD[model]:
+            with pytest.raises(REFUSALS, match=column):
+                model.validate(GOOD[model].drop(columns=column))
+
+
+def test_predictions_of_any_keys_are_unique_by_them() -> None:
+    """Keys are all columns but the two numbers: a pair will do, one key twice will not."""
+    good = pd.DataFrame(
+        {"date": DATES, "pair": ["a/b", "a/c", "a/b"], "y_true": [0.1] * 3, "y_pred": [0.0] * 3}
+    )
+    assert len(Predictions.validate(good)) == 3
+    with pytest.raises(REFUSALS, match="keys_are_unique"):
+        Predictions.validate(good.assign(pair="a/b"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,17 @@ from hypothesis import strategies as st
 
 from tidemark.domain.chart_cells import METRIC_LABELS
 from tidemark.domain.comparison import diebold_mariano
+from tidemark.domain.metrics import METRICS, SUMS
 from tidemark.domain.multiple_comparison import confidence_set, superior_predictive_ability
 from tidemark.domain.plotting import Quantity
-from tidemark.domain.scores import LOG_SCORE, SCORES, SQUARED_ERROR
+from tidemark.domain.scores import (
+    HEADLINES,
+    LOG_SCORE,
+    SCORES,
+    SQUARED_ERROR,
+    MetricName,
+    R2Name,
+)
 
 RETURN = Quantity("return", "%", 100.0)
 
@@ -34,6 +43,34 @@ def test_scores_are_named_as_outcomes_name_them_and_can_be_drawn() -> None:
         assert score.name == name
         assert score.headline.metric in METRIC_LABELS
         assert {score.measure, score.headline.metric} <= set(score.metrics)
+
+
+def test_headlines_are_metrics_over_sums_that_are_kept() -> None:
+    """What configuration may name is what is computed; each R2 knows its sums by date."""
+    assert get_args(MetricName) == METRICS
+    assert get_args(R2Name) == tuple(HEADLINES)
+    for name, headline in HEADLINES.items():
+        assert (headline.metric, headline.metric in METRICS) == (name, True)
+        assert headline.squares in SUMS
+    words = [f"{one.name}{one.against}" for one in HEADLINES.values()]
+    assert words == [
+        "out-of-sample R2 against a forecast of zero",
+        "out-of-sample R2 against the mean of the past",
+    ]
+
+
+def test_score_lead_with_changes_squared_errors_alone() -> None:
+    """Only the headline is another; a gain in log score is over a single regime, whatever."""
+    changed = SQUARED_ERROR.lead_with("r2_oos_mean")
+    assert changed.headline is HEADLINES["r2_oos_mean"]
+    assert changed.lead_with("r2_oos_zero") == SQUARED_ERROR
+    assert LOG_SCORE.lead_with("r2_oos_mean") == LOG_SCORE
+
+
+def test_score_say_target_names_what_densities_are_of() -> None:
+    """A forecast of a value needs no words."""
+    assert LOG_SCORE.say_target("oil") == " the distribution of oil"
+    assert SQUARED_ERROR.say_target("oil") == ""
 
 
 def test_scores_mean_loss_is_the_one_that_tests_compare() -> None:

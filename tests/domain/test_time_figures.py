@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from tidemark.domain.plotting import Quantity, render_png
-from tidemark.domain.scores import LOG_SCORE
+from tidemark.domain.scores import HEADLINES, LOG_SCORE
 from tidemark.domain.time_figures import (
     MAX_LINES,
     draw_cumulative_gain,
@@ -95,6 +95,23 @@ def test_draw_cumulative_r2_is_the_ratio_of_sums_up_to_a_date() -> None:
     assert figure.get_suptitle() == "R2 over time"
 
 
+def test_draw_cumulative_r2_against_the_mean_takes_its_squares() -> None:
+    """Line, axis and caption are of the headline that is given."""
+    daily = daily_of(100, SKILLS)
+    daily["sq_mean"] = 0.5 * daily["sq_zero"]
+    headline = HEADLINES["r2_oos_mean"]
+    figure = draw_cumulative_r2(daily, ["a.good"], "t", headline)
+    (axes,) = figure.axes
+    ((_, values),) = lines_of(axes)
+    rows = daily[daily["cell"] == "a.good"]
+    ratio = rows["sq_error"].cumsum() / rows["sq_mean"].cumsum()
+    assert values == pytest.approx(100.0 * (1.0 - ratio.to_numpy()[10:]))
+    assert axes.get_ylabel() == "cumulative R2 against the mean of the past (%)"
+    assert "squared errors over those of the mean of the past" in caption_of(figure)
+    with pytest.raises(ValueError, match=r"past of 'a\.good' is undefined: all of its 'sq_mean'"):
+        draw_cumulative_r2(daily.assign(sq_mean=math.nan), ["a.good"], "t", headline)
+
+
 def test_draw_cumulative_r2_order_of_rows_does_not_matter() -> None:
     """Rows in any order give the same bytes."""
     daily = daily_of(60, SKILLS)
@@ -171,7 +188,9 @@ def test_draw_cumulative_r2_of_an_absent_cell_or_of_zeros_is_refused() -> None:
         draw_cumulative_r2(daily, ["a.c"], "t")
     with pytest.raises(ValueError, match="only of no cell"):
         draw_cumulative_r2(daily.iloc[:0], ["a.good"], "t")
-    with pytest.raises(ValueError, match=r"All targets of 'a\.good' are zero"):
+    with pytest.raises(
+        ValueError, match=r"R2 against zero of 'a\.good' is undefined: all of its 'sq_zero'"
+    ):
         draw_cumulative_r2(daily.assign(sq_zero=0.0), ["a.good"], "t")
 
 

@@ -118,6 +118,40 @@ def test_evaluate_metric_that_is_not_defined_is_none(study: Any) -> None:
     assert run.outcome["metrics"]["r2_oos_zero"] == 0.0
 
 
+def test_evaluate_scores_each_of_few_names(study: Any) -> None:
+    """Four tickers have errors of their own, computed again from their rows."""
+    run = study.run_cell("mean.linear")
+    told = run.outcome["by_name"]["ticker"]
+    assert list(told) == ["A", "B", "C", "D"]
+    rows = study.scoring.assign(y_pred=run.predictions["y_pred"]).query("ticker == 'C'")
+    loss = ((rows["y_true"] - rows["y_pred"]) ** 2).sum()
+    assert told["C"] == pytest.approx(
+        {
+            "n": 25,
+            "rmse": np.sqrt(loss / 25),
+            "r2_oos_zero": 1.0 - loss / (rows["y_true"] ** 2).sum(),
+            "r2_oos_mean": 1.0 - loss / ((rows["y_true"] - rows["trailing_mean"]) ** 2).sum(),
+        }
+    )
+    mean = study.run_cell("baseline.trailing_mean").outcome["by_name"]["ticker"]
+    assert {one["r2_oos_mean"] for one in mean.values()} == {0.0}
+    assert study.run_cell("mean.ridge", is_short=True).outcome["by_name"] == {}
+
+
+@pytest.mark.parametrize(("n_names", "is_told"), [(12, True), (13, False)])
+def test_evaluate_many_names_are_not_told_one_by_one(n_names: int, is_told: bool) -> None:
+    """A dozen names fit into a table; a table without a name has none."""
+    dates = pd.bdate_range("2020-01-01", periods=10)
+    names = [f"n{number:02d}" for number in range(n_names)]
+    keys = pd.MultiIndex.from_product([dates, names], names=KEYS).to_frame(index=False)
+    rows = keys.assign(y_true=np.random.default_rng(1).normal(size=len(keys)), y_pred=0.1)
+    found = nodes._score_by_name(rows, KEYS)
+    assert list(found.get("ticker", {})) == (names if is_told else [])
+    if is_told:
+        assert found["ticker"]["n00"]["r2_oos_mean"] is None  # nobody says what the mean was
+    assert nodes._score_by_name(rows.drop_duplicates("date"), ["date"]) == {}
+
+
 def test_evaluate_cell_that_lacks_one_row_has_failed(study: Any) -> None:
     """It would be judged on easier rows: it has no metrics, and a note says why."""
     run = study.run_cell("mean.ridge", is_short=True)

@@ -172,6 +172,32 @@ def test_compare_failed_cell_stands_last_and_is_not_compared(study: Any, referen
     assert verdicts["group"] == {**without, "n_tried": 4}  # it was tried, and counts
 
 
+def test_draw_takes_the_headline_that_the_study_names(
+    study: Any, reference: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cells, tiles and lines over time are of one metric."""
+    table, comparisons, verdicts, daily = compare(reference, cells_of(study))
+    asked: list[Any] = []
+    for name in ("draw_forest", "draw_heat_map", "draw_cumulative_r2"):
+        monkeypatch.setattr(figures, name, _note(asked, getattr(figures, name)))
+    params = reference.params.model_copy(update={"headline": "r2_oos_mean"})
+    drawn = figures.draw(table, daily, comparisons, verdicts, params, "group")
+    assert all(drawn)
+    assert asked == ["r2_oos_mean"] * 3
+
+
+def _note(asked: list[Any], draw: Any) -> Any:
+    def noted(*facts: Any) -> Any:
+        asked.extend(getattr(one, "metric", one) for one in facts if _is_metric(one))
+        return draw(*facts)
+
+    return noted
+
+
+def _is_metric(fact: Any) -> bool:
+    return hasattr(fact, "metric") or (isinstance(fact, str) and fact.startswith("r2"))
+
+
 def test_compare_baselines_alone_have_no_model_to_test(study: Any, reference: Any) -> None:
     """Without any model nothing is claimed, and what can be drawn is drawn."""
     table, comparisons, verdicts, daily = compare(reference, study.run_baselines())

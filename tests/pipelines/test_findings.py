@@ -28,20 +28,63 @@ def test_summarise_model_that_beats_the_baselines_is_a_yes(
     study: Any, reference: Any, write_report: Write
 ) -> None:
     """The answer names the model, the baseline, the test and the interval."""
-    report = write_report([*study.run_baselines(), *models_of(study)])
+    report = write_report([*study.run_baselines(), study.run_cell("mean.ridge")])
     (answer,) = report.findings["answers"]
     best, baseline = answer["best"], answer["baseline"]
 
+    assert answer["strongest"] is None
     assert (answer["group"], answer["word"], answer["p_value"]) == ("group", "Yes", 0.0)
     assert best["cell"] == report.verdicts["group"]["best_model"]
     assert baseline["cell"] == report.verdicts["group"]["best_baseline"]
     assert f"{best['cell']} forecasts better than the best baseline" in answer["text"]
     assert baseline["cell"] in answer["text"]
-    assert "counting all 3 models that were tried: p < 0.001" in answer["text"]
+    assert "superior predictive ability, of one model: p < 0.001" in answer["text"]
     low, high = best["r2_oos_zero_low"], best["r2_oos_zero_high"]
     r2 = f"{100 * best['r2_oos_zero']:.2f} % [{100 * low:.2f} %, {100 * high:.2f} %]"
     assert r2 in answer["text"]
     assert report.findings["suspicions"] == [reference.few_blocks]
+
+
+def test_summarise_rejection_names_the_model_with_the_strongest_evidence(
+    study: Any, write_report: Write
+) -> None:
+    """The p is of all models; where the smallest error is another's, it is not paired with it."""
+    report = write_report([*study.run_baselines(), *models_of(study)])
+    verdict = report.verdicts["group"]
+    strongest = verdict["superior_predictive_ability"][verdict["best_baseline"]]["best"]
+    assert strongest != verdict["best_model"]  # or this study shows nothing
+    (answer,) = report.findings["answers"]
+    assert (answer["word"], answer["strongest"]) == ("Yes", strongest)
+    assert answer["text"].startswith(
+        "At least one model forecasts better than the best baseline, "
+        f"{verdict['best_baseline']} (Hansen's test of superior predictive ability, counting all 3 "
+        f"models that were tried: p < 0.001); the strongest evidence is for {strongest}. The "
+        f"smallest error of a model is that of {verdict['best_model']}; its out-of-sample R2"
+    )
+    assert f"strongest evidence for {strongest}; " in report.page
+
+
+def test_summarise_headline_against_the_mean_is_said_everywhere(
+    study: Any, reference: Any, write_report: Write
+) -> None:
+    """Answer, card, captions and pages speak of the mean of the past; the alarm still of zero."""
+    change = {"headline": "r2_oos_mean", "too_good_r2": 0.5, "shown_metrics": ("rmse",)}
+    params = reference.params.model_copy(update=change)
+    report = write_report([*study.run_baselines(), *models_of(study)], params=params)
+    (answer,), (group,) = report.findings["answers"], report.findings["groups"]
+    best = answer["best"]
+    r2 = f"{100 * best['r2_oos_mean']:.2f} %"
+    assert f"R2 against the mean of the past is {r2} [" in answer["text"]
+    assert f"R2 against the mean of the past of {best['cell']} {r2} [" in report.page
+    assert f"R2 against the mean of the past {r2} [" in report.pages["communication"]
+    assert group["figures"]["heat_map"] == (
+        "Out-of-sample R2 against the mean of the past by scenario and model"
+    )
+    for text in (*report.pages.values(), report.page):
+        assert "of zero" not in text
+        assert "against zero" not in text
+    alarms = [one for one in report.findings["suspicions"] if "out-of-sample R2 of" in one]
+    assert f"R2 of {100 * best['r2_oos_zero']:.2f} %, above the 50 %" in alarms[0]
 
 
 def test_summarise_models_of_noise_are_a_no(noise: Any, write_report: Write) -> None:

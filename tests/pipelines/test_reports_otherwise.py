@@ -55,7 +55,7 @@ def test_reports_of_a_mixed_study_say_what_happened(mixed: Any) -> None:
     pages = mixed.pages
     assert "scored on the same 100 rows of 25 test dates" in pages["summary"]
     rows = table_rows(pages["summary"])
-    assert rows["median.svr"] == ["failed"] * 5 + ["-", "-"]
+    assert rows["median.svr"] == ["failed"] * 7 + ["-", "-"]
     assert rows["mean.svr *"][0] == rows["median.ridge"][0]  # ridge stood in
     assert rows["mean.svr *"][0].startswith("0.2")  # in percent
     assert "baseline.zero (baseline)" in rows
@@ -155,6 +155,73 @@ def test_reports_of_baselines_alone_are_made(study: Any, write_report: Write) ->
     assert "baseline.zero (baseline)" in table_rows(report.pages["summary"])
     assert "The figure loss_differential could not be drawn." in report.pages["summary"]
     assert "comparison.png" in report.pages["communication"]
+
+
+def heads_of(text: str) -> list[str]:
+    """Read the heads of a text's Markdown tables of cells."""
+    return [line for line in text.splitlines() if line.startswith("| cell |")]
+
+
+def test_reports_show_the_metrics_that_the_study_names(
+    study: Any, reference: Any, write_report: Write
+) -> None:
+    """In its order, with no word on what is left out; the memo holds the errors besides."""
+    params = reference.params.model_copy(update={"shown_metrics": ("r2_oos_mean", "rmse")})
+    report = write_report([*study.run_baselines(), study.run_cell("mean.linear")], params=params)
+    assert heads_of(report.pages["summary"]) == [
+        "| cell | R2 against the mean of the past (%) | RMSE (%) | p against best baseline | "
+        "in confidence set |"
+    ]
+    assert heads_of(report.pages["memo"])[0] == (
+        "| cell | mae | mse | rmse | r2 | r2_oos_mean | CV RMSE |"
+    )
+    rows = table_rows(report.pages["summary"])
+    row = report.findings["groups"][0]["best"][0]
+    assert rows["mean.linear"][0].startswith(f"{100 * row['r2_oos_mean']:.2f} [")
+    assert rows["mean.linear"][1].startswith(f"{100 * row['rmse']:.4f} [")
+    for text in (*report.pages.values(), report.page):
+        for word in ("direction", "hit rate", "IC", "Gu, Kelly"):
+            assert word not in text
+    usual = write_report([*study.run_baselines(), study.run_cell("mean.linear")]).pages
+    assert "It got the direction right on\n" in usual["communication"]
+    assert "Gu, Kelly" in usual["memo"]
+
+
+def test_reports_show_no_column_that_is_empty_in_every_row(study: Any, write_report: Write) -> None:
+    """A forecast of zero has no sign and no rank, and alone nothing to be tested against."""
+    report = write_report([study.run_cell("baseline.zero")])
+    assert heads_of(report.pages["summary"]) == [
+        "| cell | RMSE (%) | R2 against zero (%) | R2 against the mean of the past (%) | AUC | "
+        "in confidence set |"
+    ]
+    first, second, _ = heads_of(report.pages["memo"])
+    assert first == "| cell | mae | mse | rmse | r2 | r2_oos_zero | r2_oos_mean | auc |"
+    assert second == "| cell | p in the set |"
+    assert "Diebold" not in report.pages["memo"] + report.page
+
+
+def test_reports_tell_the_skill_of_each_of_few_names(
+    study: Any, reference: Any, write_report: Write
+) -> None:
+    """The best model and the baselines stand side by side, in the memo and on the page."""
+    params = reference.params.model_copy(update={"headline": "r2_oos_mean"})
+    cells = [
+        *study.run_baselines(),
+        *(study.run_cell(f"mean.{one}") for one in ("linear", "ridge")),
+    ]
+    report = write_report(cells, params=params)
+    (group,) = report.findings["groups"]
+    best, told = group["best"][0], group["by_name"]
+    assert told["cells"][0] == best["cell"]
+    assert set(told["cells"][1:]) == {f"baseline.{row.outcome['model']}" for row in cells[:3]}
+    scores = best["by_name"]["ticker"]["B"]
+    row = table_rows(report.pages["memo"])["B"]
+    assert row[:3] == ["25", f"{100 * scores['rmse']:.4f}", f"{100 * scores['r2_oos_mean']:.2f}"]
+    assert row[told["cells"].index("baseline.trailing_mean") + 2].strip(" |") == "0.00"
+    words = "R2 against the mean of the past by ticker: "
+    assert words in report.pages["memo"]
+    assert words in report.page
+    assert f"<tr><td>B</td><td>25</td><td>{row[1]}</td><td>{row[2]}</td>" in report.page
 
 
 @pytest.mark.parametrize("digest", ["1234567890123456", "12345678e1234567", "0123456789012345"])

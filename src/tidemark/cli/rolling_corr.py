@@ -71,6 +71,8 @@ def rolling_corr(  # noqa: PLR0913, PLR0917 - one argument for each option
     log = logs.open_task_log(folder, _TASK)
     try:
         ok.unlink(missing_ok=True)
+        if out.resolve() == prices.resolve():
+            raise errors.DataError(f"'{out}' holds the prices. Give --out another name.")
         levels = _read(prices)
         table = _correlate(levels, (eq_col, bond_col), window, min_periods, method, calendar, level)
         write_aside(out, table.to_csv(index=False))
@@ -133,6 +135,8 @@ def _correlate(
     from tidemark.domain.sessions import list_sessions
 
     names = [normalise_name(column) for column in columns]
+    if names[0] == names[1]:
+        raise errors.DataError(f"--eq-col and --bond-col both name '{names[0]}'. Name two.")
     known = sorted(set(levels["series"]))
     for column, name in zip(columns, names, strict=True):
         if name not in known:
@@ -165,15 +169,20 @@ def _correlate(
     )
     returns = compute_returns(aligned.levels, aligned.filled, definitions)
     both = returns.dropna()
-    if len(both) < (min_periods or window):
-        raise errors.DataError(
-            f"{' and '.join(columns)} have {len(both)} returns on the same sessions; a window "
-            f"needs {min_periods or window}. Give more data, or a shorter --window."
-        )
-    span = returns.loc[both.index[0] :]
+    span = returns.loc[both.index[0] :] if len(both) else returns
     left, right = span[names[0]], span[names[1]]
-    correlation = rolling_correlation(left, right, window, min_periods, method)
-    lower, upper = fisher_band(correlation, count_pairs(left, right, window), level)
+    try:
+        correlation = rolling_correlation(left, right, window, min_periods, method)
+        n_obs = count_pairs(left, right, window)
+        lower, upper = fisher_band(correlation, n_obs, level)
+    except ValueError as error:
+        raise errors.DataError(str(error)) from error
+    if correlation.isna().all():
+        raise errors.DataError(
+            f"No window of {window} sessions has {min_periods or window} returns of both "
+            f"{' and '.join(columns)}; the fullest has {int(n_obs.max())}. Give more data, a "
+            f"shorter --window, or fewer --min-periods."
+        )
     table = {"correlation": correlation, "lower": lower, "upper": upper}
     import pandas as pd
 

@@ -28,7 +28,9 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _MOST_BARS = 22  # years; over more bars, the values touch each other
 
 
-def draw_stress_calendar(tags: pd.DataFrame, subject: str = "Market", note: str = "") -> Figure:
+def draw_stress_calendar(
+    tags: pd.DataFrame, subject: str = "Market", note: str = "", what: str = "stress"
+) -> Figure:
     """Draw which share of each month's dates was in stress, months down and years across.
 
     Parameters
@@ -39,6 +41,8 @@ def draw_stress_calendar(tags: pd.DataFrame, subject: str = "Market", note: str 
         What the title begins with.
     note : str
         Sources and remarks, under the figure.
+    what : str
+        What the tags are called.
 
     Raises
     ------
@@ -55,27 +59,27 @@ def draw_stress_calendar(tags: pd.DataFrame, subject: str = "Market", note: str 
     cells = cells.reindex(index=range(1, 13), columns=range(first, last + 1))
     is_monthly = len(rows) > 1 and by_month.count().max() == 1
     unit = "months" if is_monthly else "sessions"
-    figure = start_figure(_find_stress(rows, unit, subject), height=4.4)
+    figure = start_figure(_find_stress(rows, unit, subject, what), height=4.4)
     (axes,) = figure.axes
     mesh = fill_grid(axes, cells.to_numpy(), _STRESS_COLORS, (0.0, 100.0))
     if not is_monthly:
-        add_bar(figure, mesh, [axes], "share of the month's\nsessions in stress (%)")
+        add_bar(figure, mesh, [axes], "share of the month's\nsessions (%)")
     years = choose_years(first, last)
     axes.set_xticks([year - first for year in years], [str(year) for year in years])
     axes.set_yticks(range(12), _MONTHS)
     n_unknown = len(tags) - len(rows)
     unknown = f" Without a tag and left out: {n_unknown:,} of {len(tags):,} dates."
-    shades = "Dark: stress; grey: none; blank: no data." if is_monthly else "Blank: no data."
+    shades = f"Dark: {what}; grey: none; blank: no data." if is_monthly else "Blank: no data."
     add_notes(figure, shades + unknown * bool(n_unknown), note)
     return figure
 
 
-def _find_stress(rows: pd.DataFrame, unit: str, subject: str) -> str:
+def _find_stress(rows: pd.DataFrame, unit: str, subject: str, what: str) -> str:
     """Say which share of the dates was in stress, and in which year most of them."""
     stress = rows["is_stress"].astype("float64")
-    title = f"{subject}: stress in {100.0 * stress.mean():.1f} % of {len(rows):,} {unit}"
+    title = f"{subject}: {what} in {100.0 * stress.mean():.1f} % of {len(rows):,} {unit}"
     if not stress.any():
-        return f"{subject}: stress in none of {len(rows):,} {unit}"
+        return f"{subject}: {what} in none of {len(rows):,} {unit}"
     by_year = stress.groupby(rows["date"].dt.year).mean()
     most = by_year[by_year == by_year.max()]
     others = f" and {len(most) - 1} other years" if len(most) > 1 else ""

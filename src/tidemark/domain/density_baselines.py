@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tidemark.domain.regime_scores import fit_single
+from tidemark.domain.regime_scores import fit_single, make_design
 from tidemark.domain.splits import Fold, fold_positions
-from tidemark.domain.student import fit_student
+from tidemark.domain.student import discount_errors, fit_student, log_student
 
 
 def score_baselines(
@@ -24,45 +24,42 @@ def score_baselines(
     refits : sequence of Fold
         The blocks of the test, each with the observations that were known before it.
     window : int
-        Observations that the rolling one is fitted to.
+        Span of the exponential weights, in observations.
     autoregression : int
-        Lags of ``y`` in both.
+        Lags of ``y`` in all of them.
 
     Returns
     -------
     DataFrame
-        ``date, y_true``; ``single``: log density in nats by one Gaussian regime, fitted to all
-        that was known before the block; ``student``: the same with the tails of Student's t, as a
-        mixture of regimes has fat tails, too; ``rolling``: Gaussian, by the last ``window``
-        observations before each, or by ``single`` where these did not move. NaN outside the
-        blocks.
+        ``date, y_true``; log densities in nats, NaN outside the blocks. ``single``: one Gaussian
+        regime, fitted to all that was known before the block. ``student``: the same with the
+        tails of Student's t, as a mixture of regimes has fat tails, too. ``ewma``: coefficients
+        and variance that forget, as both move with regimes, with tails as heavy as those of
+        ``student``.
     """
     y = features["y"].to_numpy()
     x = features["x"].to_numpy() if "x" in features else None
-    single, student, rolling = (np.full(len(y), np.nan) for _ in range(3))
-    for train, block in fold_positions(features["date"], tuple(refits)):
-        fitted = fit_single(y[train], _take(x, train), autoregression)
-        single[block] = fitted.log_scores(y, x)[block]
-        tails = fit_student(y[train], _take(x, train), autoregression)
-        student[block] = tails.log_scores(y, x)[block]
-        for position in block:
-            known = slice(max(0, position - window - autoregression), position)
-            until = slice(max(0, position - autoregression), position + 1)
-            try:
-                lately = fit_single(y[known], _take(x, known), autoregression)
-            except (ValueError, np.linalg.LinAlgError):  # nothing has moved in this window
-                lately = fitted
-            rolling[position] = lately.log_scores(y[until], _take(x, until))[-1]
-    return pd.DataFrame(
-        {
-            "date": features["date"],
-            "y_true": y,
-            "single": single,
-            "student": student,
-            "rolling": rolling,
-        }
+    values, design = make_design(y, x, autoregression)
+    known = np.arange(len(y)) >= autoregression  # rows with all lags
+    single, student, ewma = (np.full(len(y), np.nan) for _ in range(3))
+    blocks = list(fold_positions(features["date"], tuple(refits)))
+    n_first = min(window, len(blocks[0][0]) - autoregression)
+    decay = 1.0 - 2.0 / (window + 1.0)
+    errors, variances = (
+        np.r_[np.full(autoregression, np.nan), part]
+        for part in discount_errors(values, design, n_first, decay)
     )
-
-
-def _take(values: np.ndarray | None, chosen: np.ndarray | slice) -> np.ndarray | None:
-    return None if values is None else values[chosen]
+    for train, block in blocks:
+        fitted = fit_single(y[train], None if x is None else x[train], autoregression)
+        single[block] = fitted.log_scores(y, x)[block]
+        rows = train[known[train]] - autoregression
+        tails = fit_student(values[rows], design[rows])
+        student[block] = tails.log_scores(
+            values[block - autoregression], design[block - autoregression]
+        )
+        # The variance is that of the errors; the scale of Student's t is smaller.
+        scales = np.sqrt(variances[block] * (tails.degrees - 2.0) / tails.degrees)
+        ewma[block] = log_student(errors[block], scales, tails.degrees)
+    return pd.DataFrame(
+        {"date": features["date"], "y_true": y, "single": single, "student": student, "ewma": ewma}
+    )

@@ -119,8 +119,8 @@ def fit_markov(
     Returns
     -------
     MarkovFit
-        Regimes are numbered by ascending slope with a regressor, else by ascending variance, or
-        by ascending mean where the variance is common.
+        Regimes are numbered by ascending variance; where the variance is common, by ascending
+        slope with a regressor and by ascending mean without.
 
     Raises
     ------
@@ -217,9 +217,9 @@ def _rescale(
 
 def _order(parameters: MarkovParameters, switching_variance: bool) -> MarkovParameters:
     """Sort the regimes as `fit_markov` says."""
-    key = parameters.variances if switching_variance else parameters.means
     slopes = parameters.slopes
-    order = np.argsort(key if slopes is None else slopes, kind="stable")
+    common = parameters.means if slopes is None else slopes
+    order = np.argsort(parameters.variances if switching_variance else common, kind="stable")
     return MarkovParameters(
         transition=parameters.transition[np.ix_(order, order)],
         means=parameters.means[order],

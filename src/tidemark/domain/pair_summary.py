@@ -52,8 +52,8 @@ def list_sign_changes(yearly: pd.DataFrame) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        ``year, correlation, before`` (the correlation of the year before), and
-        ``is_clear``: whether both intervals leave out zero.
+        ``year, correlation, before`` and ``year_before`` (of the last year before that has one),
+        and ``is_clear``: whether both intervals leave out zero.
     """
     known = yearly.dropna(subset="correlation").sort_values("year").to_dict("records")
     changes = []
@@ -65,6 +65,7 @@ def list_sign_changes(yearly: pd.DataFrame) -> list[dict[str, Any]]:
                     "year": int(after["year"]),
                     "correlation": float(after["correlation"]),
                     "before": float(before["correlation"]),
+                    "year_before": int(before["year"]),
                     "is_clear": bool(clear),
                 }
             )

@@ -53,6 +53,10 @@ class FittedMethod(Protocol):
     def names(self) -> list[str]:
         """One word or two for each regime, in order."""
 
+    @property
+    def marked(self) -> tuple[list[int], str]:
+        """The regimes that a calendar marks, and what they are called together."""
+
     def detect(self, observations: pd.DataFrame) -> Detection:
         """Label and score observations: ``y``, perhaps ``x``, and ``zscore``."""
 
@@ -111,6 +115,10 @@ class _Single:
     def names(self) -> list[str]:
         return ["one regime"]
 
+    @property
+    def marked(self) -> tuple[list[int], str]:
+        return [], "another regime"
+
     def detect(self, observations: pd.DataFrame) -> Detection:
         y, x = _read(observations)
         return Detection(np.ones((len(y), 1)), self.fitted.log_scores(y, x))
@@ -127,6 +135,10 @@ class _Tagged:
     @property
     def names(self) -> list[str]:
         return list(TAGS)
+
+    @property
+    def marked(self) -> tuple[list[int], str]:
+        return [tag for tag in range(len(TAGS)) if tag != NORMAL], "an unusual correlation"
 
     def detect(self, observations: pd.DataFrame) -> Detection:
         y, x = _read(observations)
@@ -147,12 +159,20 @@ class _Markov:
 
     @property
     def names(self) -> list[str]:
-        parameters = self.parameters
+        parameters, deviations = self.parameters, np.sqrt(self.parameters.variances)
         if parameters.slopes is not None:
-            return [f"slope {slope:+.2f}" for slope in parameters.slopes]
-        deviations = np.sqrt(parameters.variances)
-        pairs = zip(parameters.means, deviations, strict=True)
-        return [f"mean {mean:.2f}, deviation {deviation:.2f}" for mean, deviation in pairs]
+            names = [f"slope {slope:+.2f}" for slope in parameters.slopes]
+        else:
+            names = [f"mean {mean:+.2f}" for mean in parameters.means]
+        if np.ptp(deviations) == 0.0:
+            return names
+        pairs = zip(names, deviations, strict=True)
+        return [f"{name}, deviation {deviation:.2f}" for name, deviation in pairs]
+
+    @property
+    def marked(self) -> tuple[list[int], str]:
+        last = self.parameters.n_regimes - 1  # the most volatile, or the highest
+        return [last], f"the regime of {self.names[last]}"
 
     def detect(self, observations: pd.DataFrame) -> Detection:
         found = filter_markov(self.parameters, *_read(observations))

@@ -202,7 +202,7 @@ def fit_single(y: Values, x: Values | None = None, autoregression: int = 0) -> S
     LinAlgError
         If the columns of the regression are collinear.
     """
-    values, design = _make_design(y, x, autoregression)
+    values, design = make_design(y, x, autoregression)
     return _fit(values, design, x is not None)
 
 
@@ -237,7 +237,7 @@ def fit_tagged(
     ----------
     Tong, H. (1990), Non-linear Time Series: A Dynamical System Approach, section 3.3.
     """
-    values, design = _make_design(y, x, autoregression)
+    values, design = make_design(y, x, autoregression)
     if min_obs <= design.shape[1]:
         raise ValueError(
             f"min_obs is {min_obs}, too few for {design.shape[1]} coefficients and a variance: "
@@ -262,8 +262,20 @@ def _read(y: Values, x: Values | None) -> tuple[np.ndarray, np.ndarray | None]:
     return values, regressor
 
 
-def _make_design(y: Values, x: Values | None, autoregression: int) -> tuple[np.ndarray, np.ndarray]:
-    """Stack what is regressed upon: the regressor or ones, then the lags."""
+def make_design(y: Values, x: Values | None, autoregression: int) -> tuple[np.ndarray, np.ndarray]:
+    """Stack what is regressed upon: the regressor or ones, then the lags.
+
+    Returns
+    -------
+    values : ndarray, shape (rows,)
+        ``y`` without its first rows, which have too few lags.
+    design : ndarray, shape (rows, 1 + lags)
+
+    Raises
+    ------
+    ValueError
+        If there are too few observations, or a value is missing.
+    """
     values, regressor = _read(y, x)
     p, n = autoregression, len(values)
     if p < 0 or n - p <= p + 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tidemark.domain.figures import CELL_FIGURES
@@ -11,6 +11,19 @@ from tidemark.domain.metrics import METRICS, T_STATISTICS
 from tidemark.domain.plotting import Quantity
 
 ScoreName = Literal["squared_error", "log_score"]
+R2Name = Literal["r2_oos_zero", "r2_oos_mean"]
+MetricName = Literal[
+    "mae",
+    "mse",
+    "rmse",
+    "r2",
+    "r2_oos_zero",
+    "r2_oos_mean",
+    "hit_rate",
+    "auc",
+    "ic",
+    "rank_ic",
+]
 
 
 @dataclass(frozen=True)
@@ -19,7 +32,8 @@ class Headline:
 
     ``name`` and ``against`` together are its words: "out-of-sample R2", " against a forecast of
     zero". Stored values times ``scale`` are in ``unit``, and are written with ``digits``.
-    ``reference`` is the model that has none of it by definition, if that is a cell.
+    ``reference`` is the model that has none of it by definition, if that is a cell. An R2 is one
+    minus squared errors over ``squares``, a column of the sums by date, in words ``square_words``.
     """
 
     metric: str
@@ -30,6 +44,8 @@ class Headline:
     unit: str
     digits: int
     reference: str | None = None
+    squares: str = ""
+    square_words: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,8 +66,6 @@ class Score:
         The metric that people read in place of the mean loss, and what it is called.
     headline : Headline
         How much better than nothing a cell is.
-    target : str
-        What follows the verb "to forecast".
     first : str
         What the best model has: "smallest error".
     loss_words : str
@@ -73,7 +87,6 @@ class Score:
     measure: str
     measure_words: str
     headline: Headline
-    target: str
     first: str
     loss_words: str
     is_squared: bool
@@ -87,6 +100,14 @@ class Score:
         log_score = metrics.get("log_score")
         return None if log_score is None else -log_score
 
+    def lead_with(self, r2: R2Name) -> Score:
+        """Choose what squared errors are held against; of other scores nothing changes."""
+        return replace(self, headline=HEADLINES[r2]) if self.is_squared else self
+
+    def say_target(self, density: str) -> str:
+        """Say what follows the verb "to forecast", given what densities are of."""
+        return "" if self.is_squared else f" the distribution of {density}"
+
     def scale_measure(self, quantity: Quantity) -> tuple[float, str]:
         """Say what the measure is multiplied with, and the unit that it is in then."""
         return (quantity.scale, quantity.unit) if self.is_squared else (1.0, "nats")
@@ -96,6 +117,39 @@ class Score:
         return (quantity.scale**2, quantity.squared_unit) if self.is_squared else (1.0, "nats")
 
 
+HEADLINES: dict[str, Headline] = {
+    one.metric: one
+    for one in (
+        Headline(
+            metric="r2_oos_zero",
+            name="out-of-sample R2",
+            against=" against a forecast of zero",
+            short="R2 against zero",
+            scale=100.0,
+            unit="%",
+            digits=2,
+            squares="sq_zero",
+            square_words="squared targets",
+        ),
+        Headline(
+            metric="r2_oos_mean",
+            name="out-of-sample R2",
+            against=" against the mean of the past",
+            short="R2 against the mean of the past",
+            scale=100.0,
+            unit="%",
+            digits=2,
+            squares="sq_mean",
+            square_words="those of the mean of the past",
+        ),
+    )
+}
+"""What squared errors may be held against, by metric.
+
+Zero is the forecast to beat where targets scatter around it, as returns do. A quantity that is far
+from zero is forecast well by any constant; there the mean of the past is.
+"""
+
 SQUARED_ERROR = Score(
     name="squared_error",
     forecast_column="y_pred",
@@ -104,16 +158,7 @@ SQUARED_ERROR = Score(
     statistics=T_STATISTICS,
     measure="rmse",
     measure_words="RMSE",
-    headline=Headline(
-        metric="r2_oos_zero",
-        name="out-of-sample R2",
-        against=" against a forecast of zero",
-        short="R2 against zero",
-        scale=100.0,
-        unit="%",
-        digits=2,
-    ),
-    target="",
+    headline=HEADLINES["r2_oos_zero"],
     first="smallest error",
     loss_words="mean squared error over the rows of a date",
     is_squared=True,
@@ -139,7 +184,6 @@ LOG_SCORE = Score(
         digits=4,
         reference="single",
     ),
-    target=" the distribution of the next observation",
     first="highest log score",
     loss_words="minus the mean log score over the rows of a date",
     is_squared=False,

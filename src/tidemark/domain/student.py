@@ -1,4 +1,4 @@
-"""A regression whose errors follow Student's t: one regime, but with fat tails."""
+"""Regressions whose errors follow Student's t: one regime with fat tails, and one that fades."""
 
 from __future__ import annotations
 
@@ -6,55 +6,59 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tidemark.domain.regime_scores import fit_single
-
 # Below two the variance is infinite; above fifty the density is all but Gaussian.
 _DEGREES = (2.1, 50.0)
+_FLOOR = 1e-3  # of the mean squared error so far: a stretch that stands still has no density
 
 
-@dataclass(frozen=True)
-class StudentRegime:
-    """``y_t = intercept + sum_j ar[j-1] y_{t-j} + slope x_t + scale e_t``, e_t Student's t.
+@dataclass(frozen=True, eq=False)
+class StudentFit:
+    """A regression with errors of Student's t.
 
     Attributes
     ----------
-    intercept, ar, slope
-        As in `tidemark.domain.regime_scores.SingleRegime`: least squares.
+    coefficients : ndarray, shape (columns,)
+        Of the columns of the design.
     scale : float
         In the unit of y.
     degrees : float
         Degrees of freedom, between 2.1 and 50.
     """
 
-    intercept: float
-    ar: tuple[float, ...]
-    slope: float | None
+    coefficients: np.ndarray
     scale: float
     degrees: float
 
-    def log_scores(self, y: np.ndarray, x: np.ndarray | None = None) -> np.ndarray:
-        """Score each row, in nats; NaN for the first rows, which have too few lags."""
-        from scipy.stats import t as student
-
-        residuals = _leave(self, y, x)
-        scores: np.ndarray = student.logpdf(residuals, self.degrees, scale=self.scale)
-        return scores
+    def log_scores(self, y: np.ndarray, design: np.ndarray) -> np.ndarray:
+        """Score each row, in nats; shapes (rows,) and (rows, columns)."""
+        return log_student(y - design @ self.coefficients, self.scale, self.degrees)
 
 
-def fit_student(
-    y: np.ndarray, x: np.ndarray | None = None, autoregression: int = 0
-) -> StudentRegime:
-    """Fit the coefficients by least squares, scale and degrees of freedom by maximum likelihood.
+def log_student(
+    errors: np.ndarray, scale: np.ndarray | float, degrees: np.ndarray | float
+) -> np.ndarray:
+    """Compute the log density of Student's t; the three broadcast."""
+    from scipy.special import gammaln
+
+    constant = gammaln((degrees + 1.0) / 2.0) - gammaln(degrees / 2.0)
+    constant = constant - 0.5 * np.log(np.pi * degrees) - np.log(scale)
+    squares = (errors / scale) ** 2 / degrees
+    return np.asarray(constant - (degrees + 1.0) / 2.0 * np.log1p(squares))
+
+
+def fit_student(y: np.ndarray, design: np.ndarray) -> StudentFit:
+    """Fit coefficients, scale and degrees of freedom together, by maximum likelihood.
 
     Parameters
     ----------
-    y, x, autoregression
-        As for `tidemark.domain.regime_scores.fit_single`.
+    y : ndarray, shape (rows,)
+    design : ndarray, shape (rows, columns)
+        As `tidemark.domain.regime_scores.make_design` stacks it; more rows than columns.
 
     Raises
     ------
-    ValueError, numpy.linalg.LinAlgError
-        As for `fit_single`.
+    ValueError
+        If least squares leave no error.
 
     References
     ----------
@@ -62,34 +66,85 @@ def fit_student(
     the t Distribution, Journal of the American Statistical Association 84, 881-896.
     """
     from scipy.optimize import minimize
-    from scipy.stats import t as student
 
-    line = fit_single(y, x, autoregression)
-    deviation = line.variance**0.5
-    plain = StudentRegime(line.intercept, line.ar, line.slope, deviation, _DEGREES[1])
-    residuals = _leave(plain, y, x)
-    known = residuals[np.isfinite(residuals)] / deviation
+    line = np.linalg.lstsq(design, y, rcond=None)[0]
+    deviation = float(np.sqrt(np.mean((y - design @ line) ** 2)))
+    if deviation <= 1e-12 * float(np.abs(y).max(initial=0.0)):
+        raise ValueError("The regression leaves no error, so it has no density: leave it out")
+    unit = y / deviation
+    n_columns = design.shape[1]
 
-    def lose(parameters: np.ndarray) -> float:
-        log_scale, degrees = parameters
-        return -float(student.logpdf(known, degrees, scale=np.exp(log_scale)).mean())
+    def lose(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        log_scale, degrees = parameters[n_columns:]
+        scale = np.exp(log_scale)
+        errors = unit - design @ parameters[:n_columns]
+        weights = (degrees + 1.0) / (degrees + (errors / scale) ** 2)
+        squares = (errors / scale) ** 2
+        slopes = design.T @ (weights * errors) / scale**2
+        by_scale = float((weights * squares).sum()) - len(unit)
+        step = 1e-5
+        ends = [
+            float(log_student(errors, scale, degrees + sign * step).sum()) for sign in (1.0, -1.0)
+        ]
+        gradient = np.r_[slopes, by_scale, (ends[0] - ends[1]) / (2.0 * step)]
+        return -float(log_student(errors, scale, degrees).mean()), -gradient / len(unit)
 
-    found = minimize(lose, np.array([-0.2, 6.0]), method="L-BFGS-B", bounds=[(-3.0, 1.0), _DEGREES])
-    if not np.isfinite(found.fun) or found.fun > lose(np.array([0.0, _DEGREES[1]])):
-        return plain
-    log_scale, degrees = found.x
-    return StudentRegime(
-        line.intercept, line.ar, line.slope, deviation * float(np.exp(log_scale)), float(degrees)
+    bounds = [*[(None, None)] * n_columns, (-3.0, 1.0), _DEGREES]
+    start = np.r_[line / deviation, -0.2, 6.0]
+    found = minimize(lose, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    *coefficients, log_scale, degrees = found.x.tolist()
+    return StudentFit(
+        np.array(coefficients) * deviation, deviation * float(np.exp(log_scale)), degrees
     )
 
 
-def _leave(line: StudentRegime, y: np.ndarray, x: np.ndarray | None) -> np.ndarray:
-    """Compute what the regression leaves of each row."""
-    left = y - line.intercept
-    if line.slope is not None:
-        if x is None:
-            raise ValueError("The regression has a regressor: give its values, x.")
-        left = left - line.slope * x
-    for lag, coefficient in enumerate(line.ar, start=1):
-        left = left - coefficient * np.r_[np.full(lag, np.nan), y[:-lag]]
-    return np.asarray(left)
+def discount_errors(
+    y: np.ndarray, design: np.ndarray, n_first: int, decay: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Forecast each row by least squares that forget, and by how much they have missed lately.
+
+    Parameters
+    ----------
+    y, design
+        As for `fit_student`.
+    n_first : int
+        Rows that the first coefficients and variance are fitted to.
+    decay : float
+        Weight of an observation relative to the next one, below 1.
+
+    Returns
+    -------
+    errors, variances : ndarray, shape (rows,)
+        One-step errors, and their exponentially weighted mean square *before* each row; NaN in
+        the first rows.
+
+    Timing
+    ------
+    Row t uses y up to t - 1 and the design of t.
+
+    References
+    ----------
+    Harrison, P. J. and Johnston, F. R. (1984), Discount Weighted Regression, Journal of the
+    Operational Research Society 35, 923-932.
+
+    J.P. Morgan/Reuters (1996), RiskMetrics Technical Document, 4th edition, chapter 5.
+    """
+    errors, variances = np.full(len(y), np.nan), np.full(len(y), np.nan)
+    head = design[:n_first]
+    coefficients = np.linalg.lstsq(head, y[:n_first], rcond=None)[0]
+    # A ridge so small that it only matters where nothing has moved.
+    precision = head.T @ head
+    spread = np.linalg.inv(
+        precision + 1e-9 * np.eye(len(precision)) * max(np.trace(precision), 1.0)
+    )
+    variance = mean = float(np.mean((y[:n_first] - head @ coefficients) ** 2))
+    for row in range(n_first, len(y)):
+        at = design[row]
+        variances[row] = max(variance, _FLOOR * mean)
+        errors[row] = error = float(y[row] - at @ coefficients)
+        gain = spread @ at / (decay + at @ spread @ at)
+        coefficients = coefficients + gain * error
+        spread = (spread - np.outer(gain, at @ spread)) / decay
+        variance = decay * variance + (1.0 - decay) * error**2
+        mean += (error**2 - mean) / (row + 1)
+    return errors, variances

@@ -30,7 +30,7 @@ from tidemark.domain.plotting import (
     widen,
     write_number,
 )
-from tidemark.domain.scores import SQUARED_ERROR, Score
+from tidemark.domain.scores import SQUARED_ERROR, Headline, Score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,8 +39,13 @@ if TYPE_CHECKING:
 MAX_LINES = 6
 
 
-def draw_cumulative_r2(daily: pd.DataFrame, cells: Sequence[str], title: str) -> Figure:
-    """Draw how the out-of-sample R2 against zero of some cells came about over time.
+def draw_cumulative_r2(
+    daily: pd.DataFrame,
+    cells: Sequence[str],
+    title: str,
+    headline: Headline = SQUARED_ERROR.headline,
+) -> Figure:
+    """Draw how the out-of-sample R2 of some cells came about over time.
 
     The first tenth of the dates counts but is not drawn, because a ratio of few dates jumps.
 
@@ -48,33 +53,38 @@ def draw_cumulative_r2(daily: pd.DataFrame, cells: Sequence[str], title: str) ->
     ----------
     daily : DataFrame
         One row for each date and cell: ``date``; ``cell``, ``"scenario.model"``; ``sq_error`` and
-        ``sq_zero``, the sums over the rows of the date of squared errors and squared targets.
+        the headline's ``squares``, sums over the rows of the date.
     cells : sequence of str
         At most ``MAX_LINES``.
     title : str
         Stands over the figure.
+    headline : Headline
+        What the R2 is against.
 
     Raises
     ------
     ValueError
-        If there are no cells, too many of them, one has no dates, or all its targets are zero.
+        If there are no cells, too many of them, one has no dates, or nothing but zeros or missing
+        values to hold its errors against.
 
     References
     ----------
     Goyal, A. and Welch, I. (2008), A Comprehensive Look at The Empirical Performance of Equity
     Premium Prediction, Review of Financial Studies 21, 1455-1508: performance cumulated over
     time. Gu, S., Kelly, B. and Xiu, D. (2020), Empirical Asset Pricing via Machine Learning,
-    Review of Financial Studies 33, 2223-2273: the R2 against zero.
+    Review of Financial Studies 33, 2223-2273: the R2 against zero. Campbell, J. Y. and Thompson,
+    S. B. (2008), Predicting Excess Stock Returns Out of Sample: Can Anything Beat the Historical
+    Average?, Review of Financial Studies 21, 1509-1531: the R2 against the mean of the past.
     """
     _check_count(cells)
-    lines = [_cumulate_r2(daily, cell) for cell in cells]
+    lines = [_cumulate_r2(daily, cell, headline) for cell in cells]
     n_hidden = max(hidden for _, hidden in lines)
     across = f"date (first tenth, {n_hidden} dates, not drawn: unstable)" if n_hidden else "date"
-    note = "R2: one minus squared errors over squared targets, both summed from the first date."
+    note = f"R2: one minus squared errors over {headline.square_words}, summed from the first date."
     figure, axes = _draw_lines(
         title, dict(zip(cells, [line for line, _ in lines], strict=True)), "%", note
     )
-    name_axes(axes, across, "cumulative R2 against zero (%)")
+    name_axes(axes, across, f"cumulative {headline.short} (%)")
     return figure
 
 
@@ -152,15 +162,19 @@ def _draw_lines(
     return figure, axes
 
 
-def _cumulate_r2(daily: pd.DataFrame, cell: str) -> tuple[pd.Series, int]:
+def _cumulate_r2(daily: pd.DataFrame, cell: str, headline: Headline) -> tuple[pd.Series, int]:
     """Cumulate the R2 of a cell, in percent by date, and count the dates left out at the start."""
-    sums = _of_cell(daily, cell)[["sq_error", "sq_zero"]].cumsum()
+    squares = headline.squares
+    sums = _of_cell(daily, cell)[["sq_error", squares]].cumsum()
     n_hidden = len(sums) // 10
     sums = sums.iloc[n_hidden:]
-    sums = sums[sums["sq_zero"] > 0.0]
+    sums = sums[sums[squares] > 0.0]
     if sums.empty:
-        raise ValueError(f"All targets of '{cell}' are zero, so its R2 against zero is undefined.")
-    return 100.0 * (1.0 - sums["sq_error"] / sums["sq_zero"]), n_hidden
+        raise ValueError(
+            f"The {headline.short} of '{cell}' is undefined: all of its '{squares}' are zero or "
+            f"missing."
+        )
+    return 100.0 * (1.0 - sums["sq_error"] / sums[squares]), n_hidden
 
 
 def _of_cell(daily: pd.DataFrame, cell: str) -> pd.DataFrame:

@@ -20,9 +20,9 @@ from tidemark.domain.estimators import FailedModel, describe_estimator, make_est
 from tidemark.domain.features import feature_columns
 from tidemark.domain.figures import CELL_FIGURES, draw_cell_figure
 from tidemark.domain.fitting import FittedModel, fit_by_cv, walk_forward
-from tidemark.domain.metrics import score_predictions, sum_by_date
+from tidemark.domain.metrics import metrics_from_sums, score_predictions, sum_by_date
 from tidemark.domain.plotting import Quantity
-from tidemark.domain.scores import SCORES, SQUARED_ERROR
+from tidemark.domain.scores import HEADLINES, SCORES, SQUARED_ERROR
 from tidemark.domain.splits import Fold, fold_positions
 from tidemark.pipelines.drawing import MISSING, draw_twice
 from tidemark.pipelines.modelling.fallback import (
@@ -45,6 +45,7 @@ else:
 logger = logging.getLogger(__name__)
 
 _SAMPLE_SEED = 0  # of the points that scatter plots show; no number depends on it
+_MAX_NAMES = 12  # whose errors are told one by one
 
 
 def train(
@@ -181,7 +182,7 @@ def evaluate(
         None where a metric is not defined. Empty for a failed cell, as are all other results.
     bootstrap : dict
         An interval for each metric, how it was made, how many rows have no forecast, the score and
-        the dates that reports quote.
+        the dates that reports quote; ``by_name``, the errors of each name if there are few.
     """
     judged = scoring.merge(forecasts, on=dates["keys"], how="left", validate="one_to_one")
     columns = [*dates["keys"], "y_true", "y_pred"]
@@ -205,7 +206,22 @@ def evaluate(
         name: {key: _finite(value) for key, value in interval.items()}
         for name, interval in intervals.items()
     }
+    about["by_name"] = _score_by_name(judged, dates["keys"])
     return judged[columns], _sum_by_date(judged, resampling["horizon_days"], cell), metrics, about
+
+
+def _score_by_name(judged: pd.DataFrame, keys: list[str]) -> dict[str, Any]:
+    """Score each name's rows apart: ``{key: {name: metrics}}``, empty if names are many or none."""
+    names = [key for key in keys if key != "date"]
+    if len(names) != 1 or judged[names[0]].nunique() > _MAX_NAMES:
+        return {}
+    scores: dict[str, dict[str, float | None]] = {}
+    for name, rows in judged.groupby(names[0], sort=True, observed=True):
+        metrics = metrics_from_sums(sum_by_date(rows).to_numpy().sum(axis=0))
+        shown = ("rmse", *HEADLINES)
+        errors = {metric: _finite(float(metrics[metric])) for metric in shown}
+        scores[str(name)] = {"n": len(rows), **errors}
+    return {names[0]: scores}
 
 
 def _sum_by_date(judged: pd.DataFrame, horizon_days: int, cell: Cell) -> pd.DataFrame:
@@ -288,6 +304,7 @@ def conclude(
         "loss": score.mean_loss(metrics),
         "metrics": metrics,
         "intervals": bootstrap["intervals"],
+        "by_name": bootstrap.get("by_name", {}),
         "level": bootstrap["level"],
         "block_length": bootstrap["block_length"],
         "resampling": quote_resampling(bootstrap),

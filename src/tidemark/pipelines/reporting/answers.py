@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidemark.domain.scores import SCORES, Score
+from tidemark.domain.scores import SCORES
 
 
 def answer(group: dict[str, Any], leaks: list[str]) -> dict[str, Any]:
@@ -13,7 +13,8 @@ def answer(group: dict[str, Any], leaks: list[str]) -> dict[str, Any]:
     Parameters
     ----------
     group : dict
-        As `findings.summarise` describes it: ``name``, ``score``, ``verdict`` and ``rows``.
+        As `findings.summarise` describes it: ``name``, ``score``, ``verdict``, ``rows``,
+        ``headline`` and ``target``.
     leaks : list of str
         What audits have found.
 
@@ -21,7 +22,8 @@ def answer(group: dict[str, Any], leaks: list[str]) -> dict[str, Any]:
     -------
     dict
         ``word`` (Yes, No, Open, None or Void) and ``text``; the rows of the ``best`` model and of
-        the best ``baseline``, the ``p_value`` and what was ``counted``.
+        the best ``baseline``, the ``p_value`` and what was ``counted``; ``strongest``, the cell
+        with the strongest evidence against the baseline if there is some and it is not ``best``.
     """
     score, verdict = SCORES[group["score"]], group["verdict"]
     cells = {row["cell"]: row for row in group["rows"] if row["status"] != "failed"}
@@ -32,6 +34,7 @@ def answer(group: dict[str, Any], leaks: list[str]) -> dict[str, Any]:
         "baseline": baseline,
         "p_value": verdict["p_value"],
         "counted": _count_tries(verdict),
+        "strongest": _find_strongest(verdict),
     }
     if best is None:
         text = "No model of this group could be fitted."
@@ -46,21 +49,36 @@ def answer(group: dict[str, Any], leaks: list[str]) -> dict[str, Any]:
         f"Hansen's test of superior predictive ability, {about['counted']}: "
         f"p {say_p(verdict['p_value'])}"
     )
-    skill = f"{score.headline.name}{score.headline.against} is {_say_headline(best, score)}"
+    headline, target = group["headline"], group["target"]
+    skill = f"{headline['name']}{headline['against']} is {_say_headline(best, headline)}"
+    first = f"The {score.first} of a model is that of {best['cell']}; its {skill}."
     if verdict["beats_baseline"]:
         text = (
-            f"{best['cell']} forecasts{score.target} better than the best baseline, "
+            f"{best['cell']} forecasts{target} better than the best baseline, "
             f"{baseline['cell']} ({test}). Its {skill}."
         )
+        if about["strongest"]:  # the test is of all models, and its p is not that of the best one
+            text = (
+                f"At least one model forecasts{target} better than the best baseline, "
+                f"{baseline['cell']} ({test}); the strongest evidence is for "
+                f"{about['strongest']}. {first}"
+            )
         return {**about, "word": "Yes", "text": text}
     text = (
-        f"No model was shown to forecast{score.target} better than the best baseline, "
-        f"{baseline['cell']} ({test}). The {score.first} of a model is that of {best['cell']}; "
-        f"its {skill}."
+        f"No model was shown to forecast{target} better than the best baseline, "
+        f"{baseline['cell']} ({test}). {first}"
     )
     if not best["in_confidence_set"]:
         text += " It is outside the model confidence set: others forecast better."
     return {**about, "word": "No", "text": text}
+
+
+def _find_strongest(verdict: dict[str, Any]) -> str | None:
+    """Name the cell that the test's rejection rests on, if that is not the best one."""
+    if not verdict["beats_baseline"]:
+        return None
+    strongest: str = verdict["superior_predictive_ability"][verdict["best_baseline"]]["best"]
+    return strongest if strongest != verdict["best_model"] else None
 
 
 def _count_tries(verdict: dict[str, Any]) -> str:
@@ -83,17 +101,15 @@ def say_p(value: float) -> str:
     return f"= {value:.3f}" if value >= 0.001 else "< 0.001"
 
 
-def _say_headline(row: dict[str, Any], score: Score) -> str:
+def _say_headline(row: dict[str, Any], headline: dict[str, Any]) -> str:
     """Say the headline metric of a cell with its interval: 0.16 % [-0.22 %, 0.56 %]."""
-    headline = score.headline
-    value, *ends = (row[f"{headline.metric}{end}"] for end in ("", "_low", "_high"))
+    value, *ends = (row[f"{headline['metric']}{end}"] for end in ("", "_low", "_high"))
     if value is None:
         return "not defined"
-    texts = [
-        f"{headline.scale * one:.{headline.digits}f}" for one in (value, *ends) if one is not None
-    ]
-    if headline.unit == "%":
+    scale, digits, unit = (headline[key] for key in ("scale", "digits", "unit"))
+    texts = [f"{scale * one:.{digits}f}" for one in (value, *ends) if one is not None]
+    if unit == "%":
         texts = [f"{text} %" for text in texts]
     else:
-        texts[0] += f" {headline.unit} an observation"
+        texts[0] += f" {unit} an observation"
     return f"{texts[0]} [{texts[1]}, {texts[2]}]" if len(texts) == 3 else texts[0]

@@ -157,6 +157,7 @@ def _prepare(templates: Templates) -> Environment:
         "with_interval": _with_interval,
         "measure": _show_measure,
         "headline": _show_headline,
+        "column": _show_column,
         "words": say_figure,
         "treatment": _show_treatment,
     }
@@ -197,3 +198,16 @@ def _show_headline(row: dict[str, Any], group: dict[str, Any]) -> str:
     """Show how much better than nothing a cell is."""
     one = group["headline"]
     return _with_interval(row, one["metric"], one["scale"], f" {one['unit']}", one["digits"])
+
+
+def _show_column(row: dict[str, Any], column: dict[str, Any]) -> str:
+    """Show what a column holds of a cell: with its interval, or with its t-statistic."""
+    if column["statistic"] is None:
+        return _with_interval(row, column["metric"], column["scale"], digits=column["digits"])
+    if row["status"] == "failed":
+        return "failed"
+    value, statistic = row[column["metric"]], row[column["statistic"]]
+    if value is None:
+        return "-"
+    text = f"{column['scale'] * value:.{column['digits']}f}"
+    return text if statistic is None else f"{text} ({statistic:.1f})"

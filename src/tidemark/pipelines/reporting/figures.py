@@ -43,7 +43,8 @@ def draw(
     cells = table[table["group"] == group]
     if done_cells(cells).empty:
         return [MISSING] * len(GROUP_FIGURES)
-    score, verdict = SCORES[str(cells["score"].iloc[0])], verdicts[group]
+    score = SCORES[str(cells["score"].iloc[0])].lead_with(params.headline)
+    verdict = verdicts[group]
     best, baseline = verdict["best_model"], verdict["best_baseline"]
     metric, quantity = score.headline.metric, Quantity(**params.quantity.model_dump())
     pictures: Pictures = {"comparison": partial(draw_forest, cells, metric, baseline, quantity)}
@@ -77,7 +78,9 @@ def _plan_lines(
     title = f"{score.headline.name[0].upper()}{score.headline.name[1:]} as it grew with the test"
     if score.headline.reference is None:
         lines = list(dict.fromkeys(names))[:MAX_LINES]
-        return {"cumulative_skill": partial(draw_cumulative_r2, daily, lines, title)}
+        return {
+            "cumulative_skill": partial(draw_cumulative_r2, daily, lines, title, score.headline)
+        }
     references = ranked.loc[ranked["model"] == score.headline.reference, "cell"].tolist()
     lines = [name for name in dict.fromkeys(names) if name not in references][:MAX_LINES]
     if not references or not lines:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -10,6 +11,13 @@ import pandas as pd
 from tidemark.domain.plotting import Quantity
 from tidemark.domain.scores import SCORES, Score
 from tidemark.pipelines.reporting.answers import answer
+from tidemark.pipelines.reporting.columns import (
+    choose_columns,
+    choose_metrics,
+    choose_statistics,
+    choose_tests,
+    lay_out_names,
+)
 from tidemark.pipelines.reporting.figures import GROUP_FIGURES, has_heat_map
 from tidemark.pipelines.reporting.groups import common_value, read_dates, read_resampling
 from tidemark.pipelines.reporting.params import ReportParams
@@ -42,9 +50,8 @@ def summarise(
         and how it was judged), ``suspicions`` (sentences, empty if there are none) and all that
         documents quote; ready for JSON.
     """
-    quantity = Quantity(**params.quantity.model_dump())
     groups = [
-        _describe(group, verdict, table[table["group"] == group], quantity)
+        _describe(group, verdict, table[table["group"] == group], params)
         for group, verdict in verdicts.items()
     ]
     rows = [row for group in groups for row in group["rows"]]
@@ -79,16 +86,18 @@ def summarise(
 
 
 def _describe(
-    name: str, verdict: dict[str, Any], cells: pd.DataFrame, quantity: Quantity
+    name: str, verdict: dict[str, Any], cells: pd.DataFrame, params: ReportParams
 ) -> dict[str, Any]:
     """Say of one comparison group what all documents show."""
     done = done_cells(cells)
     judged = cells if done.empty else done
-    score = SCORES[common_value(judged, "score")]
+    score = SCORES[common_value(judged, "score")].lead_with(params.headline)
+    quantity = Quantity(**params.quantity.model_dump())
     rows = _read_rows(cells)
     best = _best_by_scenario(
         [row for row in rows if row["status"] != "failed" and not row["is_baseline"]]
     )
+    metrics = choose_metrics(score, params.shown_metrics, rows)
     scale, unit = score.scale_measure(quantity)
     return {
         "name": name,
@@ -101,11 +110,12 @@ def _describe(
             {row["scenario"] for row in rows if not row["is_baseline"]}
             - {row["scenario"] for row in best}
         ),
-        "metrics": [
-            metric
-            for metric in score.metrics
-            if done.empty or any(row[metric] is not None for row in rows)
-        ],
+        "target": score.say_target(params.density),
+        "columns": choose_columns(score, params.shown_metrics, rows, quantity),
+        "metrics": metrics,
+        "statistics": choose_statistics(metrics, rows),
+        "tested": choose_tests(rows),
+        "by_name": lay_out_names(best[0], rows, score.headline) if best else None,
         "measure": {
             "metric": score.measure,
             "words": score.measure_words,
@@ -126,7 +136,7 @@ def _describe(
 
 def _caption_figures(score: Score, cells: pd.DataFrame) -> dict[str, str]:
     """Give each figure that says something of a group its words."""
-    name = f"{score.headline.name[0].upper()}{score.headline.name[1:]}"
+    name = f"{score.headline.name[0].upper()}{score.headline.name[1:]}{score.headline.against}"
     words = dict(
         zip(
             GROUP_FIGURES,
@@ -182,7 +192,7 @@ def _list_suspicions(
 
 
 def _read_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Read the table's rows: NaN as None, fallbacks with a mark, figures as lists."""
+    """Read the table's rows: NaN as None, fallbacks with a mark, lists and JSON unpacked."""
     rows: list[dict[str, Any]] = []
     for record in table.to_dict(orient="records"):
         row = {str(key): _plain(value) for key, value in record.items()}
@@ -190,6 +200,7 @@ def _read_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
             [] if row[key] == NONE else str(row[key]).split()
             for key in ("figures", "missing_figures")
         )
+        row["by_name"] = json.loads(row["by_name"])
         row["mark"] = " *" if row["status"] == "fallback" else ""
         rows.append(row)
     return rows

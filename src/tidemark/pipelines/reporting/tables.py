@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -10,7 +11,7 @@ import pandas as pd
 
 from tidemark import incidents
 from tidemark.domain.comparison import ForecastTest, is_too_good
-from tidemark.domain.scores import SCORES, SQUARED_ERROR
+from tidemark.domain.scores import SCORES
 from tidemark.errors import ModelError
 from tidemark.pipelines.params import EvaluationParams
 from tidemark.pipelines.reporting.groups import (
@@ -25,7 +26,7 @@ DATA_PREFIX = "data_"
 NONE = "-"  # not an empty text, which a CSV file gives back as NaN
 AUDIT_PASSED = "passed"
 RANK_BY = "loss"  # as every test ranks
-_ALARM_METRIC = SQUARED_ERROR.headline.metric
+_ALARM_METRIC = "r2_oos_zero"  # whatever the headline is
 
 
 def tabulate(
@@ -48,9 +49,9 @@ def tabulate(
         One row for each cell: ``scenario, model, group, status, score``, the mean ``loss``, each
         metric of the score with ``_low`` and ``_high``, the mean RMSE of the folds, how many rows
         and dates were scored, a hash that stands for those rows and their targets, how dates were
-        resampled and which they are, what the audit found, what stood in for the model, and the
-        names of figures and of those that are missing. Of a failed cell all numbers of errors are
-        NaN.
+        resampled and which they are, what the audit found, what stood in for the model, the
+        errors of each name as JSON, and the names of figures and of those that are missing. Of a
+        failed cell all numbers of errors are NaN.
     """
     verdict = AUDIT_PASSED if audit["passed"] else "; ".join(audit["findings"])
     done = {f"{DATA_PREFIX}{key}": value for key, value in treatment.items()}
@@ -214,6 +215,7 @@ def _row(outcome: dict[str, Any]) -> dict[str, Any]:
     row["best_params"] = ", ".join(chosen) or NONE
     for key in ("used", "split_id", "scored_hash", "note"):
         row[key] = outcome[key]
+    row["by_name"] = json.dumps(outcome["by_name"])
     missing = [name for name, digest in outcome["figures"].items() if digest is None]
     row["figures"] = " ".join(outcome["figures"]) or NONE
     row["missing_figures"] = " ".join(missing) or NONE

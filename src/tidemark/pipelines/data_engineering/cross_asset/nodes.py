@@ -13,7 +13,8 @@ from tidemark.domain.fingerprint import hash_frames
 from tidemark.domain.series import normalise_name, read_levels
 from tidemark.domain.series_quality import assess_series, coverage_by_period
 from tidemark.domain.sessions import list_sessions
-from tidemark.errors import DataError
+from tidemark.domain.table_checks import Finding
+from tidemark.errors import DataError, describe_examples
 from tidemark.pipelines.data_engineering.acceptance import require_accepted
 from tidemark.pipelines.data_engineering.cross_asset.params import (
     AlignmentParams,
@@ -105,7 +106,8 @@ def validate(
     candidate : DataFrame
         ``date, series, value`` of what is left.
     """
-    raw = pd.concat([one for one in parts if isinstance(one, pd.DataFrame)], ignore_index=True)
+    tables = [one for one in parts if isinstance(one, pd.DataFrame)]
+    raw = pd.concat(tables, ignore_index=True)
     needed = sorted({name for one in parts for name in _list_needed(one)})
     definitions = [
         one for one in series.definitions() if one.name in needed or one.name in set(raw["series"])
@@ -119,6 +121,7 @@ def validate(
         else pd.DatetimeIndex([])
     )
     found = assess_series(raw, definitions, sessions, day, rules, needed, has_vintages)
+    found.findings.extend(_find_shared_series(tables))
     for finding in found.findings:
         if finding.action != "refuse":
             logger.warning("%s: %s", finding.action, finding.message)
@@ -147,6 +150,19 @@ def validate(
     )
     profile = _profile(found.table, found.kept)
     return report, profile, found.table, coverage, found.quarantine, found.kept
+
+
+def _find_shared_series(tables: list[pd.DataFrame]) -> list[Finding]:
+    """Refuse series that two sources give: nobody has said which of them counts."""
+    owners = pd.Series([name for table in tables for name in table["series"].unique()])
+    shared = sorted(owners[owners.duplicated()].unique())
+    if not shared:
+        return []
+    message = (
+        f"levels: {len(shared)} series come from more than one source: "
+        f"{describe_examples(shared)}. Take them out of all but one (series_of_two_sources)."
+    )
+    return [Finding("series_of_two_sources", "refuse", float(len(shared)), 0.0, message)]
 
 
 def _list_needed(part: Any) -> list[str]:
@@ -224,11 +240,15 @@ def label(returns: pd.DataFrame, params: CorrelationParams) -> pd.DataFrame:
 
 
 def forecast(returns: pd.DataFrame, params: CorrelationParams) -> pd.DataFrame:
-    """Publish the forecasts of the baselines: today's correlation, and the mean of all known."""
-    return forecast_correlations(
+    """Publish the forecasts of the baselines: today's correlation, and the mean of all known.
+
+    The latter also stands as ``trailing_mean``, which out-of-sample R2 is measured against.
+    """
+    forecasts = forecast_correlations(
         returns.set_index("date"),
         params.pairs,
         params.horizon_days,
         params.today_window,
         params.min_share,
     )
+    return forecasts.assign(trailing_mean=forecasts["long_mean"])

@@ -14,7 +14,7 @@ from tidemark.pipelines.params import Share
 
 # Forecasts of a correlation, and densities of a pair's next observation, that nobody fits.
 CORRELATION_BASELINES = ("today", "long_mean")
-DENSITY_BASELINES = ("single", "student", "rolling")
+DENSITY_BASELINES = ("single", "student", "ewma")
 
 Name = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")]
 Sessions = Annotated[int, Field(ge=1)]

@@ -12,10 +12,16 @@ from tidemark.pipelines.feature_engineering.cross_asset import forecasts
 BOX = "cross_asset_data"
 _PARAMETERS = {
     "params:as_of": "params:as_of",
+    **{
+        f"params:{name}": f"params:cross_asset.{name}"
+        for name in ("series", "validation", "alignment")
+    },
+}
+_PARAMETERS_OF_FORECASTS = {
     "params:evaluation": "params:evaluation",
     **{
         f"params:{name}": f"params:cross_asset.{name}"
-        for name in ("series", "validation", "alignment", "correlation", "split", "audit")
+        for name in ("correlation", "split", "audit")
     },
 }
 
@@ -79,7 +85,11 @@ def _create_data(study: Study) -> Pipeline:
         [*checked, *(_publish_forecasts() if forecasts_asked else [])],
         namespace=BOX,
         inputs={name: name for name in raws},
-        parameters={**_PARAMETERS, **{name: name for name in pairs}},
+        parameters={
+            **_PARAMETERS,
+            **(_PARAMETERS_OF_FORECASTS if forecasts_asked else {}),
+            **{name: name for name in pairs},
+        },
     )
 
 

@@ -18,9 +18,8 @@ from tidemark.domain.bootstrap import draw_counts, interval_means
 from tidemark.domain.calendar_figures import draw_stress_calendar
 from tidemark.domain.correlation_figures import draw_rolling_correlation
 from tidemark.domain.regime_figures import draw_regime_history
+from tidemark.domain.regime_labels import count_transitions, find_likeliest
 from tidemark.domain.regime_methods import (
-    NORMAL,
-    TAGS,
     Detection,
     FittedMethod,
     MethodSettings,
@@ -75,20 +74,22 @@ def train(
     refits = [Fold(**fold) for fold in dates["refits"]]
     blocks = list(fold_positions(features["date"], tuple(refits)))
 
-    def fit(candidate: Candidate[RegimeParams]) -> list[FittedMethod]:
+    def fit(candidate: Candidate[RegimeParams], known: np.ndarray) -> FittedMethod:
         settings = _settings(candidate.model, pair)
-        fits = []
-        for number, (known, _) in enumerate(blocks, start=1):
-            logger.info("fit %d of %d, on %d observations", number, len(blocks), len(known))
-            fits.append(
-                fit_method(
-                    candidate.model.estimator, features.iloc[known], settings, candidate.seed
-                )
-            )
-        return fits
+        return fit_method(candidate.model.estimator, features.iloc[known], settings, candidate.seed)
 
-    fits, trials = fit_first_that_converges(list_candidates(model_params, params), fit)
+    candidates = list_candidates(model_params, params)
+    logger.info("fit 1 of %d, on %d observations", len(blocks), len(blocks[0][0]))
+    first, trials = fit_first_that_converges(candidates, partial(fit, known=blocks[0][0]))
     status, note = judge_trials(trials)
+    fits: list[FittedMethod] = []
+    if first is not None:
+        chosen = [one for one in candidates if one.model.estimator == trials[-1].estimator]
+        fits, n_kept = _refit(first, blocks, partial(_fit_any, chosen, fit))
+        if n_kept:
+            kept = f"{n_kept} of {len(blocks)} fits did not converge and kept the one before"
+            note = kept if status == "ok" else f"{note}; {kept}"
+            status = "fallback"
     cv_scores = {
         "estimator": model_params.estimator,
         "status": status,
@@ -101,12 +102,15 @@ def train(
     if status != "ok":
         kind: incidents.Kind = "failed_cell" if status == "failed" else "fallback"
         incidents.report(kind, f"{cell.namespace}: {note}", trials=cv_scores["trials"])
-    if fits is None:
+    if not fits:
         nothing = pd.DataFrame({"date": features["date"].head(0), "log_score": []})
         return {}, {**cv_scores, "used": note}, _no_regimes(features), nothing
     regimes, densities = _walk(features, blocks, fits)
+    marked, words = fits[-1].marked
     model = {
         "names": fits[-1].names,
+        "marked": marked,
+        "marked_words": words,
         "unit": pair.unit,
         "fits": [
             {**asdict(refit), "observations": len(known), **one.to_dict()}
@@ -123,6 +127,33 @@ def train(
         for refit, (known, _) in zip(refits, blocks, strict=True)
     ]
     return model, {**cv_scores, "used": used, "refits": about}, regimes, densities
+
+
+def _fit_any(
+    candidates: list[Candidate[RegimeParams]],
+    fit: Callable[[Candidate[RegimeParams], np.ndarray], FittedMethod],
+    known: np.ndarray,
+) -> FittedMethod | None:
+    return fit_first_that_converges(candidates, lambda candidate: fit(candidate, known))[0]
+
+
+def _refit(
+    first: FittedMethod,
+    blocks: list[tuple[np.ndarray, np.ndarray]],
+    fit: Callable[[np.ndarray], FittedMethod | None],
+) -> tuple[list[FittedMethod], int]:
+    """Fit again for each later block; one that does not converge keeps the fit before.
+
+    What stands in is decided by what was known then: a simpler method for all blocks because a
+    later one failed would be chosen with the future.
+    """
+    fits, n_kept = [first], 0
+    for number, (known, _) in enumerate(blocks[1:], start=2):
+        logger.info("fit %d of %d, on %d observations", number, len(blocks), len(known))
+        one = fit(known)
+        n_kept += one is None
+        fits.append(fits[-1] if one is None else one)
+    return fits, n_kept
 
 
 def _settings(model: Any, pair: PairParams) -> MethodSettings:
@@ -144,17 +175,13 @@ def _walk(
     probabilities = np.vstack([found.probabilities[part] for part, found in parts])
     scores = np.concatenate([found.log_scores[part] for part, found in parts])
     rows = features["date"].iloc[: len(scores)]
-    regimes = pd.DataFrame({"date": rows, "regime": _likeliest(probabilities)})
+    regimes = pd.DataFrame({"date": rows, "regime": find_likeliest(probabilities)})
     for number, column in enumerate(probabilities.T):
         regimes[f"p_{number}"] = column
     regimes["is_in_sample"] = np.arange(len(rows)) < first
     known = np.isfinite(probabilities).all(axis=1)
     densities = pd.DataFrame({"date": rows, "log_score": scores})
     return regimes[known].reset_index(drop=True), densities[first:].reset_index(drop=True)
-
-
-def _likeliest(probabilities: np.ndarray) -> np.ndarray:
-    return np.asarray(np.nan_to_num(probabilities, nan=-1.0).argmax(axis=1))
 
 
 def _no_regimes(features: pd.DataFrame) -> pd.DataFrame:
@@ -177,7 +204,7 @@ def take_baseline(
     used = {
         "single": "one Gaussian regression, fitted to all that was known",
         "student": "one regression with Student's t, fitted to all that was known",
-        "rolling": "one Gaussian regression, fitted to the last window",
+        "ewma": "one regression with Student's t, recent observations weighing most",
     }[cell.model]
     densities = scoring[["date"]].assign(log_score=scoring[cell.model])
     return densities, describe_baseline(used, dates)
@@ -277,7 +304,10 @@ def plot(
         ),
         "regime_history": partial(_draw_history, regimes, model, " and ".join(names)),
         "stress_calendar": partial(
-            draw_stress_calendar, _tag_stress(regimes, words), " and ".join(names)
+            draw_stress_calendar,
+            regimes[["date"]].assign(is_stress=regimes["regime"].isin(model["marked"])),
+            " and ".join(names),
+            what=model["marked_words"],
         ),
     }
     return [draw_twice(pictures[name], f"{cell.namespace}.{name}") for name in REGIME_FIGURES]
@@ -301,29 +331,3 @@ def _draw_history(regimes: pd.DataFrame, model: dict[str, Any], subject: str) ->
         subject,
         f"{model['unit']}s",
     )
-
-
-def count_transitions(labels: np.ndarray, n_regimes: int) -> np.ndarray:
-    """Estimate transition probabilities from labels: shares of what followed each regime.
-
-    Examples
-    --------
-    >>> count_transitions(np.array([0, 0, 1, 1]), 2).tolist()
-    [[0.5, 0.5], [0.0, 1.0]]
-    """
-    counts = np.zeros((n_regimes, n_regimes))
-    np.add.at(counts, (labels[:-1], labels[1:]), 1.0)
-    empty = counts.sum(axis=1) == 0.0
-    counts[empty, empty.nonzero()[0]] = 1.0  # a regime that never was stays where it is
-    return np.asarray(counts / counts.sum(axis=1, keepdims=True))
-
-
-def _tag_stress(regimes: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """Call stress what is not normal; of unseen regimes, the one that holds less of the time."""
-    if tuple(names) == TAGS:
-        is_stress = regimes["regime"] != NORMAL
-    else:
-        counts = regimes["regime"].value_counts()
-        rare = counts.idxmin() if len(counts) > 1 else -1
-        is_stress = regimes["regime"] == rare
-    return pd.DataFrame({"date": regimes["date"], "is_stress": is_stress})

@@ -138,7 +138,7 @@ def correlate_all(
         past = wide.loc[:day].tail(params.matrix_window)
         matrices[name] = _correlate_window(past, params) if len(past) else None
     figure = MISSING
-    if matrices["now"] and len(matrices["now"]["names"]) > 1:
+    if matrices["now"]:
         now, before = (_label_matrix(matrices[name], series) for name in ("now", "before"))
         spans = _say_span(matrices["now"]), _say_span(matrices["before"])
         figure = draw_twice(
@@ -147,11 +147,16 @@ def correlate_all(
     return matrices, figure
 
 
-def _correlate_window(past: pd.DataFrame, params: MarketParams) -> dict[str, Any]:
+def _correlate_window(past: pd.DataFrame, params: MarketParams) -> dict[str, Any] | None:
     least = int(np.ceil(params.min_share * params.matrix_window))
     enough = past.loc[:, past.notna().sum() >= least]
+    if enough.shape[1] < 2:
+        return None
     rolling = rolling_correlations(enough, len(past), min_periods=min(least, len(past)))
-    repaired = repair_psd(_drop_gaps(rolling.matrix(past.index[-1])))
+    complete = _drop_gaps(rolling.matrix(past.index[-1]))
+    if len(complete) < 2:
+        return None
+    repaired = repair_psd(complete)
     return {
         "first": f"{past.index[0]:%Y-%m-%d}",
         "last": f"{past.index[-1]:%Y-%m-%d}",
