@@ -19,6 +19,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from tidemark.config import Study, read_studies
+
 PROJECT = Path(__file__).parents[1]
 EMBEDDED = PROJECT / "data/01_raw/returns"
 
@@ -62,17 +64,29 @@ class Workplace:
         """Return the words of a kedro command."""
         return [sys.executable, "-m", "kedro", *words]
 
-    def run_words(self, *words: str, prices: Path | str | None = None) -> list[str]:
-        """Return the words of ``kedro run`` on this workplace's data."""
+    def run_words(
+        self, *words: str, prices: Path | str | None = None, pipeline: str | None = "returns"
+    ) -> list[str]:
+        """Return the words of ``kedro run`` on this workplace's data.
+
+        They begin with a pipeline, so that the workplace's small prices are all that is studied; a
+        ``--pipeline`` among the words wins. None leaves it to the words, or to Kedro's default:
+        every study.
+        """
         params = f"prices_file={prices or self.prices},data_root={self.data}"
-        return self.command("run", *words, "--params", params)
+        chosen = ("--pipeline", pipeline) if pipeline else ()
+        return self.command("run", *chosen, *words, "--params", params)
 
     def kedro(
-        self, *words: str, prices: Path | str | None = None, **environment: str
+        self,
+        *words: str,
+        prices: Path | str | None = None,
+        pipeline: str | None = "returns",
+        **environment: str,
     ) -> subprocess.CompletedProcess[str]:
-        """Run ``kedro run`` to its end."""
+        """Run ``kedro run`` to its end; the words are those of `run_words`."""
         return subprocess.run(
-            self.run_words(*words, prices=prices),
+            self.run_words(*words, prices=prices, pipeline=pipeline),
             cwd=PROJECT,
             env=self.environment(**environment),
             capture_output=True,
@@ -81,12 +95,12 @@ class Workplace:
             timeout=300,
         )
 
-    def mlflow_runs(self) -> list[Any]:
-        """All runs of the returns study in this workplace's store, newest first."""
+    def mlflow_runs(self, study: str = "returns") -> list[Any]:
+        """All runs of a study in this workplace's store, newest first."""
         from mlflow import MlflowClient
 
         client = MlflowClient(self.tracking_uri)
-        experiment = client.get_experiment_by_name("returns")
+        experiment = client.get_experiment_by_name(study)
         return client.search_runs([experiment.experiment_id]) if experiment else []
 
 
@@ -124,9 +138,23 @@ def new_workplace(
     return make
 
 
+def read_base_studies(conf: Path) -> list[Study]:
+    """Read the studies out of the base environment of a configuration, without a context."""
+    tree: dict[str, Any] = {}
+    for name in ("scenarios", "parameters_cross_asset"):
+        tree |= yaml.safe_load((conf / f"base/{name}.yml").read_text(encoding="utf-8"))
+    return read_studies(tree)
+
+
+@pytest.fixture(scope="session")
+def studies() -> list[Study]:
+    """Read the studies that the project configures."""
+    return read_base_studies(PROJECT / "conf")
+
+
 @dataclass(frozen=True)
 class Conf:
-    """A copy of the configuration, and what is left of the study in it."""
+    """A copy of the configuration, and what is left of the returns study in it."""
 
     folder: Path
     cells: Mapping[str, Sequence[str]]
@@ -142,15 +170,17 @@ class Conf:
 
     @property
     def nodes(self) -> set[str]:
-        """The names of all nodes, as the project's registry builds them."""
-        from tidemark.config import read_studies
+        """The names of the returns study's nodes."""
+        return self.nodes_of("returns")
+
+    def nodes_of(self, pipeline: str) -> set[str]:
+        """Name the nodes of a pipeline, as the project's registry builds them."""
         from tidemark.pipeline_registry import slice_pipelines
 
-        text = (self.folder / "base/scenarios.yml").read_text(encoding="utf-8")
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="One or more dataset names contain")
-            pipelines = slice_pipelines(read_studies(yaml.safe_load(text)))
-        return {node.name for node in pipelines["__default__"].nodes}
+            pipelines = slice_pipelines(read_base_studies(self.folder))
+        return {node.name for node in pipelines[pipeline].nodes}
 
 
 def change_yaml(path: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
@@ -162,7 +192,7 @@ def change_yaml(path: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
 
 @pytest.fixture(scope="session")
 def make_conf(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Conf]:
-    """Copy the configuration, and leave of the study the scenarios and models that are given."""
+    """Copy the configuration, and leave of the returns study what is given of its cells."""
 
     def make(**cells: Sequence[str]) -> Conf:
         folder = tmp_path_factory.mktemp("conf") / "conf"

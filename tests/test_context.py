@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import yaml
 from kedro.framework.project import configure_project, settings
 from kedro.framework.startup import bootstrap_project
 
+from tidemark.config import Cell
 from tidemark.context import TidemarkContext
 from tidemark.errors import ConfigError, UnknownName
 
@@ -58,6 +60,16 @@ def _scenario(**changes: Any) -> Files:
         "models": ["ridge"],
     }
     return {"scenarios": {"returns": {"mine": {**scenario, **changes}}}}
+
+
+def _pair(**changes: Any) -> Files:
+    scenario = {
+        "group": "mine",
+        "task": "regimes",
+        "preprocess": {"left": "sp500", "right": "wti"},
+        "models": ["single", "zscore"],
+    }
+    return {"scenarios": {"cross_asset": {"mine": {**scenario, **changes}}}}
 
 
 def _baseline(model: str) -> Files:
@@ -115,6 +127,11 @@ def test_context_runtime_parameters_reach_nodes_and_catalog(load: Load, tmp_path
         ("scenarios", _scenario(models=["zero"]), "zero is a baseline"),
         ("scenarios", _scenario(group="next day"), "group"),
         ("scenarios", _baseline("mean"), "Unknown baseline .*'mean'"),
+        ("scenarios", _pair(preprocess={"left": "sp500", "rigth": "wti"}), "preprocess.rigth"),
+        ("scenarios", _pair(tasks="regimes"), "tasks"),
+        ("parameters", {"cross_asset": {"series": {"wti": {"colour": "red"}}}}, "wti.colour"),
+        ("parameters", {"cross_asset": {"market": {"matrix_windw": 250}}}, "matrix_windw"),
+        ("parameters", {"modelling": {"simpler": {"mrkov": {"estimator": "zscore"}}}}, "mrkov"),
         ("parameters", {"returns": {"audit": {"n_cut": 3}}}, "returns.audit.n_cut"),
         ("parameters", {"returns": {"baselines": {"mean": 3}}}, "returns.baselines.mean"),
         ("scenarios", {"scenarios": {"retuns": _scenario()["scenarios"]["returns"]}}, "retuns"),
@@ -154,6 +171,10 @@ def test_context_misspelt_key_in_yaml_is_refused_by_name(
         {"returns": {"audit": {"n_cuts": 0}}},
         {"returns": {"features": {"lags": [-1]}}},
         {"returns": {"features": {"lags": [], "windows": [], "exogenous_lags": []}}},
+        {"cross_asset": {"sources": []}},
+        {"cross_asset": {"correlation": {"min_share": 0}}},
+        {"cross_asset": {"series": {"Oil": {"label": "oil"}}}},
+        {"models": {"cross_asset": {"markov": {"n_regimes": 1}}}},
     ],
 )
 def test_context_value_that_cannot_be_used_is_refused(load: Load, changes: Files) -> None:
@@ -164,11 +185,180 @@ def test_context_value_that_cannot_be_used_is_refused(load: Load, changes: Files
         _ = context.catalog
 
 
+MARKOV, RIDGE = {"estimator": "markov"}, {"estimator": "ridge"}
+BACKWARDS = {"start": "2000-01-01", "end": "1999-12-31", "label": "war"}
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        (
+            "scenarios",
+            _pair(preprocess=None),
+            ["'mine' must say in 'preprocess' which pair it is of"],
+        ),
+        (
+            "scenarios",
+            _scenario(task="regimes"),
+            ["mine", "returns", "regimes"],
+        ),
+        (
+            "scenarios",
+            {"scenarios": {"cross_asset": {"correlation_forecast": {"models": ["markov"]}}}},
+            ["correlation_forecast", "markov"],
+        ),
+        (
+            "scenarios",
+            {
+                **_scenario(models=["switching"]),
+                "models": {"returns": {"switching": {"estimator": "markov"}}},
+            },
+            ["mine", "switching", "markov"],
+        ),
+        (
+            "scenarios",
+            _pair(preprocess={"left": "sp500", "right": "wtii"}),
+            ["series in scenarios.cross_asset.mine.preprocess 'wtii'", "Did you mean 'wti'?"],
+        ),
+        (
+            "scenarios",
+            _pair(preprocess={"left": "wti", "right": "wti"}),
+            ["preprocess.", "left and right are both 'wti'; a pair has two assets"],
+        ),
+        (
+            "scenarios",
+            _pair(models=["single", "ridge"]),
+            ["'mine' asks for regimes; ridge (ridge)", "Take one of single_regime, zscore, markov"],
+        ),
+        (
+            "scenarios",
+            _pair(models=["today", "markov"]),
+            ["baseline in scenarios.cross_asset.mine.models 'today'", "single", "student"],
+        ),
+        (
+            "parameters",
+            {"cross_asset": {"correlation": {"pairs": [["sp500", "wti"], ["sp500", "gold"]]}}},
+            ["cross_asset: ", "correlation.pairs names 'gold', which series does not define"],
+        ),
+        (
+            "parameters",
+            {"cross_asset": {"split": {"horizon_days": 5}}},
+            ["split.horizon_days is 5; labels look 21 sessions ahead (correlation.horizon_days)"],
+        ),
+        (
+            "parameters",
+            {"cross_asset": {"correlation": {"horizon_days": 5}}},
+            ["split.horizon_days is 21; labels look 5 sessions ahead"],
+        ),
+        (
+            "parameters",
+            {"modelling": {"simpler": {"linear": MARKOV}}},
+            ["modelling: ", "simpler.linear: markov cannot stand in; one finds regimes, the other"],
+        ),
+        (
+            "parameters",
+            {"modelling": {"simpler": {"markov": RIDGE}}},
+            ["simpler.markov: ridge cannot stand in; one finds regimes, the other forecasts"],
+        ),
+        (
+            "parameters",
+            {"modelling": {"simpler": {"zscore": MARKOV}}},
+            ["simpler never ends: ", "markov -> zscore -> markov", "leave one of them out"],
+        ),
+        (
+            "parameters",
+            {"modelling": {"simpler": {"markov": {"estimator": "baseline"}}}},
+            ["simpler.markov: a baseline, which is not fitted, cannot stand in"],
+        ),
+        (
+            "parameters",
+            {"cross_asset": {"market": {"stretches": {"equity_oil": [BACKWARDS]}}}},
+            ["market.stretches.equity_oil.0: ", "the stretch 'war' ends before it begins"],
+        ),
+    ],
+)
+def test_context_parts_that_do_not_fit_are_refused_with_what_would(
+    load: Load, file: str, content: Files, words: list[str]
+) -> None:
+    """What is wrong between two settings is told with both, and with what to take instead."""
+    context = load({f"local/{file}.yml": content})
+
+    with pytest.raises(ConfigError) as caught:
+        _ = context.catalog
+
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_context_scenarios_of_regimes_that_fit_are_accepted(load: Load) -> None:
+    """The guards refuse what is wrong and nothing else; defaults are spelt out."""
+    catalog = load({"local/scenarios.yml": _pair()}).catalog
+
+    pair = catalog.load("params:scenarios.cross_asset.mine.preprocess")
+    assert (pair.left, pair.right, pair.window, pair.calendar) == ("sp500", "wti", 60, "XNYS")
+    assert catalog.load("params:names.mine") == "mine"
+    assert catalog.load("params:cells.mine.zscore") == Cell("cross_asset", "mine", "zscore")
+
+
+def test_context_scenario_of_null_is_taken_out(load: Load) -> None:
+    """A person's own files take a scenario of the base environment out by its name."""
+    gone = {"scenarios": {"cross_asset": {"equity_oil": None}, "returns": {"mean_impute": None}}}
+    context = load({"local/scenarios.yml": gone})
+    names = {name for study in context.studies for name in study.scenarios}
+
+    assert {"equity_oil", "mean_impute"} & names == set()
+    assert {"equity_bond", "median_impute"} <= names
+    assert {"equity_oil", "mean_impute"} & context.run_info.scenarios.keys() == set()
+    known = set(context.catalog.keys())
+    assert "params:names.equity_bond" in known
+    assert not any("equity_oil" in name for name in known if name.startswith("params:names."))
+    assert not any("equity_oil" in name for name in known if name.startswith("params:cells."))
+
+
+@pytest.mark.parametrize(
+    ("env", "has", "lacks"),
+    [
+        ("base", {"equity_bond", "equity_oil", "equity_fx"}, {"equity_gold"}),
+        ("etf", {"equity_bond", "equity_gold"}, {"equity_oil", "equity_fx"}),
+        ("live", {"equity_bond", "equity_oil", "equity_fx"}, {"equity_gold"}),
+    ],
+)
+def test_context_of_each_environment_is_accepted_with_its_scenarios(
+    load: Load, env: str, has: set[str], lacks: set[str]
+) -> None:
+    """What ships as configuration passes its own checks, and names series that it defines."""
+    context = load(env=env)
+    catalog = context.catalog
+    names = {name for study in context.studies for name in study.scenarios}
+
+    assert has <= names
+    assert lacks & names == set()
+    assert {f"params:names.{name}" for name in names} <= set(catalog.keys())
+    series = catalog.load("params:cross_asset.series").root
+    for name in has:
+        pair = catalog.load(f"params:scenarios.cross_asset.{name}.preprocess")
+        assert {pair.left, pair.right} <= series.keys()
+
+
+def test_context_as_of_of_the_live_environment_is_a_day_that_can_be_given(load: Load) -> None:
+    """A live run pretends nothing: it is today in UTC, once for the whole run, unless told."""
+    today = datetime.now(UTC).date()
+    as_of = date.fromisoformat(load(env="live").catalog.load("params:as_of"))
+    given = load(env="live", params={"as_of": "2024-02-29"}).catalog
+
+    assert today <= as_of <= datetime.now(UTC).date()
+    assert given.load("params:as_of") == "2024-02-29"
+    source = given["cross_asset_data.yahoo.source"]
+    assert source._describe()["as_of"] == "2024-02-29"
+
+
 def test_context_provenance_tells_one_set_of_parameters_from_another(load: Load) -> None:
     """Reports quote two hashes: of the code, and of what the study's numbers depend on."""
     usual = load().catalog.load("params:provenance.returns")
     title = {"returns": {"report": {"title": "Another"}}}
     named = load(params=title).catalog.load("params:provenance.returns")
+    bound = {"returns": {"report": {"too_good_r2": 0.02}}}
+    alarmed = load(params=bound).catalog.load("params:provenance.returns")
     fewer = load(params={"evaluation": {"n_replicates": 100}})
     changed = fewer.catalog.load("params:provenance.returns")
 
@@ -177,6 +367,8 @@ def test_context_provenance_tells_one_set_of_parameters_from_another(load: Load)
         "params_hash": 16,
     }
     assert named == usual
+    assert alarmed["code_hash"] == usual["code_hash"]
+    assert alarmed["params_hash"] != usual["params_hash"]
     assert changed["code_hash"] == usual["code_hash"]
     assert changed["params_hash"] != usual["params_hash"]
 

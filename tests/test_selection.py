@@ -6,11 +6,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import yaml
 from kedro.pipeline import Pipeline
 
+from tidemark.checkpoints.identity import own_code
 from tidemark.cli.run import select
-from tidemark.config import RunInfo, read_studies
+from tidemark.config import RunInfo, Study
 from tidemark.errors import ConfigError, UnknownName
 from tidemark.pipeline_registry import slice_pipelines
 from tidemark.selection import check_namespaces, check_pipelines, keep_cells
@@ -32,17 +32,19 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 @pytest.fixture
-def pipelines() -> dict[str, Pipeline]:
-    """Build the project's pipelines from the scenarios that it configures."""
-    text = (ROOT / "conf/base/scenarios.yml").read_text(encoding="utf-8")
-    return slice_pipelines(read_studies(yaml.safe_load(text)))
+def pipelines(studies: list[Study]) -> dict[str, Pipeline]:
+    """Build the project's pipelines from the studies that it configures."""
+    return slice_pipelines(studies)
 
 
 @pytest.fixture
-def info() -> RunInfo:
+def info(studies: list[Study], tmp_path: Path) -> RunInfo:
     """Know the scenarios of the project."""
-    scenarios = dict.fromkeys((BASELINE, *SCENARIOS), "returns")
-    return RunInfo(project_path=ROOT, data_root=ROOT, scenarios=scenarios, mlflow={}, retries={})
+    scenarios = {name: study.name for study in studies for name in study.scenarios}
+    assert list(scenarios)[:4] == [BASELINE, *SCENARIOS]
+    return RunInfo(
+        project_path=ROOT, data_root=tmp_path, scenarios=scenarios, mlflow={}, retries={}
+    )
 
 
 def _scenario_nodes(scenario: str) -> set[str]:
@@ -119,6 +121,78 @@ def test_keep_cells_of_scenarios_and_models_combines_both(
     assert set(kept) == expected
 
 
+def _pair_nodes(study: Study, scenario: str) -> set[str]:
+    steps = ("preprocess", "correlate", "featurise", "publish", "audit", "describe", "draw")
+    found = {f"{scenario}.{step}" for step in (*steps, *TABLES)}
+    for cell in study.cells(scenario):
+        first = ("forecast",) if study.is_baseline(cell) else ("train", "plot")
+        found |= {f"{cell.namespace}.{step}" for step in (*first, "evaluate", "conclude")}
+    return found
+
+
+def test_keep_cells_of_a_pair_keeps_its_sources_and_drops_the_report(
+    pipelines: dict[str, Pipeline], info: RunInfo, studies: list[Study]
+) -> None:
+    """A pair with its state and its charts is whole without the others; the report is not."""
+    everything = {node.name for node in pipelines["cross_asset"].nodes}
+    data = {name for name in everything if name.startswith("cross_asset_data.")}
+
+    kept = keep_cells(pipelines["cross_asset"], info, ["equity_fx"], [])
+
+    assert {"cross_asset_data.file.fetch", "cross_asset_data.accept"} <= data
+    # The matrices of all returns are of no scenario.
+    pair = _pair_nodes(studies[1], "equity_fx")
+    assert {"equity_fx.markov.train", "equity_fx.single.forecast", "equity_fx.describe"} <= pair
+    assert set(kept) == data | pair | {"cross_asset_report.correlate"}
+
+
+def test_keep_cells_of_one_way_to_find_regimes_drops_what_shows_them_all(
+    pipelines: dict[str, Pipeline], info: RunInfo
+) -> None:
+    """The state of a pair tells of every way, so one alone does not write it."""
+    kept = set(keep_cells(pipelines["cross_asset"], info, ["equity_fx"], ["markov"]))
+
+    assert {"equity_fx.describe", "equity_fx.draw", "equity_fx.tabulate"} & kept == set()
+    assert {name for name in kept if name.count(".") == 2 and "equity_fx" in name} == {
+        f"equity_fx.markov.{step}" for step in ("train", "evaluate", "plot", "conclude")
+    }
+
+
+@pytest.mark.parametrize(
+    ("scenarios", "models", "study"),
+    [
+        (["median_impute"], [], "returns"),
+        ([BASELINE], ["zero"], "returns"),
+        ([], ["svr"], "returns"),
+        (["equity_fx"], [], "cross_asset"),
+        ([], ["markov"], "cross_asset"),
+    ],
+)
+def test_keep_cells_of_one_study_leaves_the_data_of_the_other_alone(
+    pipelines: dict[str, Pipeline],
+    info: RunInfo,
+    scenarios: list[str],
+    models: list[str],
+    study: str,
+) -> None:
+    """A scenario's name says which study is meant, and so does a model that one alone has."""
+    kept = keep_cells(pipelines["__default__"], info, scenarios, models)
+
+    assert set(kept) == set(keep_cells(pipelines[study], info, scenarios, models))
+
+
+def test_keep_cells_of_a_model_of_both_studies_keeps_both(
+    pipelines: dict[str, Pipeline], info: RunInfo
+) -> None:
+    """Where no study is named, a model's name means that of each."""
+    kept = keep_cells(pipelines["modelling"], info, [], ["ridge"])
+
+    expected = _cell_nodes("correlation_forecast", "ridge")
+    for scenario in SCENARIOS:
+        expected |= _cell_nodes(scenario, "ridge")
+    assert set(kept) == expected
+
+
 @pytest.mark.parametrize(
     ("scenarios", "models", "words"),
     [
@@ -130,6 +204,8 @@ def test_keep_cells_of_scenarios_and_models_combines_both(
         ([], ["rigde"], ["model 'rigde'", "Did you mean 'ridge'?", *BASELINES, *MODELS]),
         (["returns_data"], [], ["scenario 'returns_data'", *SCENARIOS]),
         (["median_impute", "x"], ["ridge"], ["scenario 'x'", *SCENARIOS]),
+        (["equity_fx"], [], ["scenario 'equity_fx'", *SCENARIOS]),
+        ([], ["markov"], ["model 'markov'", *BASELINES, *MODELS]),
     ],
 )
 def test_keep_cells_unknown_name_lists_those_that_exist(
@@ -174,6 +250,7 @@ def test_check_namespaces_unknown_name_is_refused(
 ) -> None:
     """Half a name, a node and a model alone are no namespaces; boxes at both levels are."""
     check_namespaces(["median_impute", "median_impute.ridge", "returns_data"], pipelines["returns"])
+    check_namespaces(["cross_asset_data", "cross_asset_data.file"], pipelines["cross_asset"])
 
     with pytest.raises(UnknownName, match="Unknown namespace"):
         check_namespaces(["median_impute", name], pipelines["returns"])
@@ -185,10 +262,12 @@ def test_select_of_nodes_and_scenario_without_a_common_node_is_refused(
 ) -> None:
     """Options that leave no node, or name one that does not exist, do not mean every node."""
     monkeypatch.setitem(select.__globals__, "registered", pipelines)
+    monkeypatch.setattr(own_code, "_cache", None)  # it is given one, and keeps it
     context = SimpleNamespace(check_parameters=lambda: None, run_info=info)
     words = ("namespace", "namespaces", "model", "tags")
     others = ("from_nodes", "to_nodes", "from_inputs", "to_outputs")
     options = {**dict.fromkeys([*words, *others], ()), "scenario": ("mean_impute",)}
+    options["verify"] = False
     both = select(context, ["returns"], {**options, "node_names": ["mean_impute.preprocess"]})
 
     assert both["node_names"] == ("mean_impute.preprocess",)

@@ -10,23 +10,40 @@ import pytest
 
 from tidemark.checkpoints.store import FINISHED, CheckpointStore, DataRecord, NodeRecord
 from tidemark.config import RunInfo
+from tidemark.domain.scores import SCORES
 from tidemark.summary import print_summary
 
 RUN_ID = "2019-01-03T10.00.00.000Z"
 
 
-def _put_outcome(root: Path, cell: str, status: str, rmse: float | None) -> None:
+def _put_outcome(
+    root: Path, cell: str, status: str, value: float | None, score: str = "squared_error"
+) -> None:
     scenario, model = cell.split(".")
     outcome: dict[str, Any] = {"scenario": scenario, "model": model, "status": status}
-    outcome |= {"metrics": {}, "intervals": {}, "level": 0.95}
-    if rmse is not None:
-        outcome["metrics"] = {"rmse": rmse}
-        outcome["intervals"] = {"rmse": {"low": rmse - 0.01, "high": rmse + 0.01}}
+    outcome |= {"metrics": {}, "intervals": {}, "level": 0.95, "score": score, "loss": None}
+    if value is not None:
+        measure = SCORES[score].measure
+        outcome["loss"] = value**2 if score == "squared_error" else -value
+        outcome["metrics"] = {measure: value}
+        outcome["intervals"] = {measure: {"low": value - 0.01, "high": value + 0.01}}
     path = root / f"{cell}.json"
     path.write_text(json.dumps(outcome))
     record = NodeRecord(f"{cell}.conclude", "f", cell, RUN_ID, "1", status=FINISHED)
     record.outputs = [DataRecord(f"{cell}.outcome", str(path), None, None)]
     CheckpointStore(root / "checkpoints").write(record)
+
+
+def _print(root: Path, capsys: pytest.CaptureFixture[str], **scenarios: str) -> str:
+    info = RunInfo(
+        project_path=root,
+        data_root=root,
+        scenarios=scenarios,
+        mlflow={"enabled": False},
+        retries={},
+    )
+    print_summary(info, RUN_ID, 1.0)
+    return capsys.readouterr().out
 
 
 def test_summary_best_of_a_scenario_is_never_a_failed_cell(
@@ -40,15 +57,20 @@ def test_summary_best_of_a_scenario_is_never_a_failed_cell(
         ("median.svr", "failed", None),
     ):
         _put_outcome(tmp_path, cell, status, rmse)
-    info = RunInfo(
-        project_path=tmp_path,
-        data_root=tmp_path,
-        scenarios={"mean": "returns", "median": "returns"},
-        mlflow={"enabled": False},
-        retries={},
-    )
-    print_summary(info, RUN_ID, 1.0)
-    printed = capsys.readouterr().out
+    printed = _print(tmp_path, capsys, mean="returns", median="returns")
     assert "poly2: RMSE 0.020000 (95 % interval 0.010000 to 0.030000)" in printed
     assert "best of mean" in printed
     assert "best of median" not in printed
+
+
+def test_summary_best_density_has_the_highest_log_score(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A density is the better, the higher its score; each scenario is told in its own measure."""
+    for cell, value in (("pair.single", -1.5), ("pair.markov", -1.25), ("pair.zscore", -1.4)):
+        _put_outcome(tmp_path, cell, "ok", value, "log_score")
+    _put_outcome(tmp_path, "mean.linear", "ok", 0.03)
+    printed = _print(tmp_path, capsys, mean="returns", pair="cross_asset")
+    assert "markov: log score -1.250000 (95 % interval -1.260000 to -1.240000)" in printed
+    assert "linear: RMSE 0.030000" in printed
+    assert "zscore" not in printed

@@ -79,7 +79,8 @@ def configure_terminal(project_path: Path, is_verbose: bool = False) -> None:
         if is_verbose:
             for about in (*settings["loggers"].values(), *settings["handlers"].values()):
                 about["level"] = "DEBUG"
-            settings["loggers"]["urllib3"]["level"] = "INFO"  # below, it shows what it asks for
+            for name in ("urllib3", "kedro.framework.hooks"):  # below, they show keys
+                settings["loggers"][name]["level"] = "INFO"
         configure_logging(settings)
         about = settings["formatters"]["terminal"]
         for handler in _terminal_handlers():  # Kedro lets no configuration name our class

@@ -29,10 +29,12 @@ from tidemark.pipelines.data_engineering.returns.params import (
 )
 from tidemark.pipelines.feature_engineering.returns import nodes as features
 from tidemark.pipelines.feature_engineering.returns.params import FeatureParams
+from tidemark.pipelines.feature_engineering.splitting import split
 from tidemark.pipelines.modelling import nodes as modelling
 from tidemark.pipelines.modelling.params import ModelParams, TrainParams
 from tidemark.pipelines.params import AuditParams, EvaluationParams, SplitParams
 from tidemark.pipelines.reporting import documents, findings, tables
+from tidemark.pipelines.reporting.figures import draw
 from tidemark.pipelines.reporting.params import ReportParams
 
 PROJECT = Path(__file__).parents[2]
@@ -58,8 +60,8 @@ def main(prices_file: str, exogenous_file: str, folder: Path) -> None:
     known = BaselineParams.model_validate(study["baselines"])
     targets = data.label(prices, exogenous, labels)
     baselines = data.forecast(prices, known)
-    split = SplitParams.model_validate(study["split"])
-    published = publish(targets, baselines, split, evaluation)
+    cutting = SplitParams.model_validate(study["split"])
+    published = publish(targets, baselines, cutting, evaluation)
     cuts = AuditParams.model_validate(study["audit"])
     checked = data.audit(prices, exogenous, published[0], labels, known, cuts)
 
@@ -88,12 +90,12 @@ def main(prices_file: str, exogenous_file: str, folder: Path) -> None:
         dailies.append(tables.gather(*sums))
         albums.append(documents.assemble_album(*outcomes, *figures))
 
-    dates, _, resampling = published
-    compared = tables.compare(evaluation, resampling, *boards, *dailies)
+    compared = tables.compare(evaluation, params.too_good_r2, *boards, *dailies)
     table, comparisons, verdicts, daily = compared
-    figures = documents.draw(table, daily, comparisons, verdicts, params)
-    facts = (table, verdicts, report, profile, dates, resampling, fingerprint, UNKNOWN)
-    write_reports(folder, findings.summarise(*facts, evaluation, params), figures, albums)
+    (group,) = verdicts
+    drawn = draw(table, daily, comparisons, verdicts, params, group)
+    facts = (table, verdicts, report, profile, fingerprint, UNKNOWN, params)
+    write_reports(folder, findings.summarise(*facts), drawn, albums)
 
 
 def prepare(
@@ -109,7 +111,7 @@ def prepare(
     look_backs = FeatureParams.model_validate(study["features"])
     processed, others, report = treatment.preprocess(prices, exogenous, treated)
     table = features.featurise(processed, others, look_backs)
-    train, test = features.split(table, targets, dates)
+    train, test = split(table, targets, dates)
     for name, frame in {"features": table, "train": train, "test": test}.items():
         frame.to_parquet(place / f"{name}.parquet", index=False, compression="zstd")
     cuts = AuditParams.model_validate(study["audit"])

@@ -23,8 +23,11 @@ TREE: dict[str, Any] = {
     "as_of": "2019-01-03",
     "modelling": {"seed": 7},
     "evaluation": {"level": 0.95},
-    "returns": {"split": {"n_folds": 5}, "report": {"title": "Returns"}},
-    "other": {"split": {"n_folds": 3}},
+    "returns": {
+        "split": {"n_folds": 5},
+        "report": {"title": "Returns", "too_good_r2": 0.01, "too_good_for_whom": "Nobody"},
+    },
+    "other": {"split": {"n_folds": 3}, "report": {"too_good_r2": None}},
     "scenarios": {"returns": {"low": {"models": ["ridge"]}}, "other": {}},
     "models": {"returns": {"ridge": {"grid": {"alpha": [1.0, 2.0]}}}, "other": {}},
 }
@@ -64,14 +67,20 @@ def test_code_fingerprint_changes_with_the_code_that_makes_the_numbers(
         (("returns", "split", "n_folds"), True),
         (("scenarios", "returns", "low", "models"), True),
         (("models", "returns", "ridge", "grid", "alpha"), True),
+        (("returns", "report", "too_good_r2"), True),
         (("returns", "report", "title"), False),
+        (("returns", "report", "too_good_for_whom"), False),
+        (("other", "report", "too_good_r2"), False),
         (("other", "split", "n_folds"), False),
     ],
 )
 def test_parameters_fingerprint_changes_with_what_decides_the_results(
     path: tuple[str, ...], is_other: bool
 ) -> None:
-    """Settings of the study and its models count; a report's prose and other studies do not."""
+    """Settings of the study and its models count; a report's prose and other studies do not.
+
+    What is too good to be believed is a setting, though a report's: it decides who raises an alarm.
+    """
     changed = deepcopy(TREE)
     place = changed
     for key in path[:-1]:
@@ -97,5 +106,6 @@ def test_study_parameters_are_flat_and_without_prose() -> None:
         "modelling.seed": 7,
         "evaluation.level": 0.95,
         "returns.split.n_folds": 5,
+        "returns.report.too_good_r2": 0.01,
         "scenarios.low.models": ["ridge"],
     }

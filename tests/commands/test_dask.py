@@ -19,7 +19,7 @@ import pytest
 
 PROJECT = Path(__file__).parents[2]
 CELLS = 4
-SCENARIO = ("--pipeline", "returns", "--scenario", "mean_impute")
+SCENARIO = ("--scenario", "mean_impute")
 
 pytestmark = pytest.mark.slow
 
@@ -174,5 +174,6 @@ def test_run_on_dask_at_a_wrong_address_names_it_and_exits_1(workplace: Any) -> 
     assert done.returncode == 1, done.stderr
     assert f"No Dask scheduler answers at {address}." in done.stderr
     assert "Traceback" not in done.stderr
-    assert not (workplace.data / "checkpoints").exists()
+    left = {path.name for path in (workplace.data / "checkpoints").glob("*")}
+    assert left <= {".code_cache"}  # what was read of the project's own modules, and of no node
     assert {one.info.status for one in workplace.mlflow_runs()} <= {"FAILED"}

@@ -47,10 +47,10 @@ class Place:
     params: dict[str, Any] = field(default_factory=dict)
 
     def words(self, command: str, *words: str) -> list[str]:
-        """Return the words of a kedro command."""
+        """Return the words of a kedro command; a pipeline among the words wins."""
         params = {"prices_file": self.prices, "data_root": self.data, **self.params}
         given = ",".join(f"{key}={value}" for key, value in params.items())
-        own = ["--conf-source", str(self.conf), "--params", given]
+        own = ["--pipeline", "returns", "--conf-source", str(self.conf), "--params", given]
         return [sys.executable, "-m", "kedro", command, *own, *words]
 
     def start(self, command: str, *words: str, **options: Any) -> subprocess.Popen[str]:
@@ -529,7 +529,7 @@ def test_run_with_another_grid_runs_that_models_cells_and_what_shows_them(
         assert states[f"{scenario}.linear.train"]["state"] == "fresh"
     done = place.run()
     assert done.returncode == 0, done.stderr
-    shown = ("compare", "draw", "summarise", "report", "write_page", "certify", "gate")
+    shown = ("compare", "next_day.draw", "summarise", "report", "write_page", "certify", "gate")
     assert place.nodes_of(done) == {
         *(f"{scenario}.ridge.{node}" for scenario in SCENARIOS for node in CELL_NODES),
         *(f"{scenario}.{node}" for scenario in SCENARIOS for node in TABLES),

@@ -68,7 +68,7 @@ def test_run_fetches_from_a_source_that_fails_for_a_while(
     scripted_server.answer(body=workplace.prices.read_bytes())
 
     done = workplace.kedro(
-        *("--pipeline", "data_engineering", "--conf-source", str(hasty_conf)),
+        *("--namespace", "returns_data", "--conf-source", str(hasty_conf)),
         prices=scripted_server.address("prices.csv?key=hunter2"),
     )
 
@@ -94,7 +94,7 @@ def test_run_on_a_source_that_stays_down_uses_the_cached_file_and_says_so(
 ) -> None:
     """The run goes on with what the source has sent before, marked degraded, and alerts."""
     address, alerts = inbox
-    words = ("--pipeline", "data_engineering", "--conf-source", str(hasty_conf))
+    words = ("--namespace", "returns_data", "--conf-source", str(hasty_conf))
     prices = scripted_server.address("prices.csv")
     scripted_server.answer(body=workplace.prices.read_bytes())
     first = workplace.kedro(*words, prices=prices)
@@ -131,7 +131,7 @@ def test_run_on_a_source_that_never_answered_fails_and_blocks_what_needs_it(
     """Without a cached file the run ends with 1 after the last try, and names what it blocks."""
     address, alerts = inbox
     done = workplace.kedro(
-        *("--pipeline", "data_engineering", "--conf-source", str(hasty_conf)),
+        *("--namespace", "returns_data", "--conf-source", str(hasty_conf)),
         prices="http://127.0.0.1:9/prices.csv",
         TIDEMARK_ALERTS=address,
     )

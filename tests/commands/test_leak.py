@@ -163,7 +163,7 @@ def test_run_with_a_cell_that_lacks_one_forecast_reports_it_and_exits_1(
 ) -> None:
     """The cell has failed, with a note; the others are compared, and reports are written."""
     conf = make_conf(returns_baseline=["zero"], mean_impute=["linear", "ridge"])
-    words = workplace.run_words("--pipeline", "returns", *conf.words)
+    words = workplace.run_words(*conf.words)
     done = subprocess.run(
         [sys.executable, "-c", LOSE_ONE, *words[3:]],
         cwd=PROJECT,

@@ -54,7 +54,7 @@ def test_run_on_bad_prices_exits_2_and_names_the_fault(
     """Data that the checks refuse ends the run with status 2; nothing downstream has run."""
     path = tmp_path / "bad.csv"
     spoil(pd.read_csv(workplace.prices)).to_csv(path, index=False)
-    done = workplace.kedro("--pipeline", "returns", prices=path)
+    done = workplace.kedro(prices=path)
     assert done.returncode == 2, done.stderr
     for words in fault:
         assert words in done.stderr
@@ -75,7 +75,7 @@ def test_run_on_one_negative_close_quarantines_it_and_goes_on(
     prices.loc[700, "close"] = -3.0
     path = tmp_path / "negative.csv"
     prices.to_csv(path, index=False)
-    done = workplace.kedro("--pipeline", "data_engineering", prices=path)
+    done = workplace.kedro("--namespace", "returns_data", prices=path)
     assert done.returncode == 0, done.stderr
     assert "close of zero or less" in done.stderr
     assert "quarantined prices" in done.stdout

@@ -16,9 +16,10 @@ import pandas as pd
 import pytest
 
 PROJECT = Path(__file__).parents[2]
+TREATED = "mean_impute,median_impute,outlier_treatment"
 MODELS = {
     f"{scenario}.{model}"
-    for scenario in ("mean_impute", "median_impute", "outlier_treatment")
+    for scenario in TREATED.split(",")
     for model in ("linear", "ridge", "svr", "poly2")
 }
 BASELINES = {f"returns_baseline.{model}" for model in ("zero", "trailing_mean", "last_value")}
@@ -32,10 +33,10 @@ def whole(new_workplace: Callable[[], Any], make_conf: Callable[..., Any]) -> An
     """Run the study, then all of it again under one of Kedro's runners, and keep both hashes."""
     place = new_workplace()
     place.nodes = make_conf().nodes
-    place.first = place.kedro("--pipeline", "returns")
+    place.first = place.kedro()
     place.first_hashes = _hashes(place.data)
     place.first_version = _versions(place, "median_impute/ridge/model.pkl")[0]
-    place.second = place.kedro("--pipeline", "returns", "--runner", "SequentialRunner")
+    place.second = place.kedro("--runner", "SequentialRunner")
     place.second_hashes = _hashes(place.data)
     return place
 
@@ -344,11 +345,12 @@ def test_run_without_any_hook_gives_the_same_numbers(whole: Any, tmp_path: Path)
     "words",
     [
         ("--pipeline", "returns"),
-        ("--pipeline", "feature_engineering"),
+        ("--pipeline", "feature_engineering", "--namespaces", TREATED),
         ("--pipeline", "modelling", "--namespace", "median_impute"),
-        ("--pipeline", "returns", "--scenario", "median_impute", "--model", "ridge"),
-        ("--pipeline", "returns", "--scenario", "returns_baseline"),
+        ("--scenario", "median_impute", "--model", "ridge"),
+        ("--scenario", "returns_baseline"),
         ("--nodes", "returns_report.compare"),
+        ("--namespace", "returns_report.next_day"),
     ],
     ids=" ".join,
 )
@@ -374,7 +376,7 @@ def test_run_in_processes_reads_the_version_that_was_just_written(
     scores = "median_impute.ridge.cv_scores"
     before = _hash(moved, "median_impute.ridge.train", "outputs", scores)
     done = moved.kedro(
-        *("--pipeline", "modelling", "--model", "ridge", *conf.words),
+        *("--pipeline", "modelling", "--scenario", TREATED, "--model", "ridge", *conf.words),
         *("--runner-params", "executor=processes,max_workers=2"),
     )
     assert done.returncode == 0, done.stderr

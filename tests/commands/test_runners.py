@@ -53,7 +53,7 @@ def study(new_workplace: Callable[[], Any], make_conf: Callable[..., Any]) -> St
         "median_impute": ["ridge", "poly2"],
     }
     conf, place = make_conf(**cells), new_workplace()
-    done = place.kedro("--pipeline", "returns", *conf.words)
+    done = place.kedro(*conf.words)
     assert done.returncode == 0, done.stderr
     names = {f"{scenario}.{model}" for scenario, kept in cells.items() for model in kept}
     return Study(conf, _hashes(place.data), conf.nodes, names)
@@ -67,7 +67,7 @@ def test_run_under_any_runner_records_the_same(
 ) -> None:
     """Outputs are bit-identical, checkpoints and logs complete, and there is a child a cell."""
     context = {"KEDRO_MP_CONTEXT": start} if start else {}
-    done = workplace.kedro("--pipeline", "returns", *study.conf.words, *words, **context)
+    done = workplace.kedro(*study.conf.words, *words, **context)
     assert done.returncode == 0, done.stderr
     assert _hashes(workplace.data) == study.hashes
     assert {path.stem for path in (workplace.data / "checkpoints").glob("*.ok")} == study.nodes

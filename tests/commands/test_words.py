@@ -18,7 +18,11 @@ PROJECT = Path(__file__).parents[2]
 def prepared(new_workplace: Callable[[], Any]) -> Any:
     """Prepare a workplace in which data and features are ready."""
     place = new_workplace()
-    done = place.kedro("--pipelines", "data_engineering,feature_engineering")
+    done = place.kedro(
+        *("--pipelines", "data_engineering,feature_engineering"),
+        *("--namespaces", "returns_data,mean_impute,median_impute"),
+        pipeline=None,
+    )
     assert done.returncode == 0, done.stderr
     return place
 
@@ -49,7 +53,7 @@ def test_run_scenario_and_model_from_a_config_file_combine(prepared: Any, tmp_pa
     """A file may use the same names, the command line wins, and one cell is left."""
     config = tmp_path / "run.yml"
     config.write_text("run:\n  pipeline: modelling\n  scenario: mean_impute\n  model: linear\n")
-    done = prepared.kedro("--config", str(config), "--model", "ridge")
+    done = prepared.kedro("--config", str(config), "--model", "ridge", pipeline=None)
     assert done.returncode == 0, done.stderr
     assert _nodes_run(done, prepared.data) == {
         f"mean_impute.ridge.{node}" for node in ("train", "evaluate", "plot", "conclude")
@@ -58,9 +62,7 @@ def test_run_scenario_and_model_from_a_config_file_combine(prepared: Any, tmp_pa
 
 def test_run_scenario_and_model_of_a_study_bring_the_shared_data(workplace: Any) -> None:
     """From nothing, a scenario and a model run with their data, without the table of the whole."""
-    done = workplace.kedro(
-        "--pipeline", "returns", "--scenario", "median_impute", "--model", "ridge"
-    )
+    done = workplace.kedro("--scenario", "median_impute", "--model", "ridge")
     assert done.returncode == 0, done.stderr
     ran = _nodes_run(done, workplace.data)
     assert {"returns_data.fetch", "returns_data.publish"} <= ran
@@ -72,7 +74,7 @@ def test_run_scenario_and_model_of_a_study_bring_the_shared_data(workplace: Any)
 
 def test_run_baseline_alone_fits_and_treats_nothing(prepared: Any) -> None:
     """A forecast without a model is chosen as a model is, and is judged as one."""
-    done = prepared.kedro("--scenario", "returns_baseline", "--model", "zero")
+    done = prepared.kedro("--scenario", "returns_baseline", "--model", "zero", pipeline=None)
     assert done.returncode == 0, done.stderr
     assert _nodes_run(done, prepared.data) == {
         f"returns_baseline.zero.{node}" for node in ("forecast", "evaluate", "plot", "conclude")
@@ -81,14 +83,55 @@ def test_run_baseline_alone_fits_and_treats_nothing(prepared: Any) -> None:
     assert not (prepared.data / "06_models/returns_baseline/zero/model.pkl").exists()
 
 
+def test_run_without_words_runs_both_studies(workplace: Any, make_conf: Callable[..., Any]) -> None:
+    """As typed, ``kedro run`` studies everything, leaves a report of each, and is done then."""
+    conf = make_conf(returns_baseline=["zero"], mean_impute=["linear"])
+    kept = {
+        "equity_fx": ["single", "zscore"],
+        "correlation_baseline": ["today"],
+        "correlation_forecast": ["linear"],
+    }
+
+    def keep(tree: dict[str, Any]) -> None:
+        scenarios = tree["scenarios"]["cross_asset"]
+        for name in list(scenarios):
+            if name in kept:
+                scenarios[name]["models"] = kept[name]
+            else:
+                del scenarios[name]
+
+    conf.change("scenarios", keep)
+    everything = conf.nodes_of("__default__")
+
+    done = workplace.kedro(*conf.words, pipeline=None)
+    assert done.returncode == 0, done.stderr
+    assert {path.stem for path in (workplace.data / "checkpoints").glob("*.ok")} == everything
+    assert everything == conf.nodes | conf.nodes_of("cross_asset")
+    for page in ("returns/report", "cross_asset/report", "cross_asset/market_report"):
+        assert list((workplace.data / f"08_reporting/{page}.html").iterdir())
+    for scenario in ("mean_impute", "equity_fx", "correlation_forecast"):
+        assert f"best of {scenario}" in done.stdout
+    for study, cells in (("returns", 2), ("cross_asset", 4)):
+        runs = workplace.mlflow_runs(study)
+        assert {run.info.status for run in runs} == {"FINISHED"}
+        levels = Counter(run.data.tags["tidemark.level"] for run in runs)
+        assert levels == {"run": 1, "cell": cells}
+
+    again = workplace.kedro(*conf.words, pipeline=None)
+    assert again.returncode == 0, again.stderr
+    assert f"Nothing to do: all {len(everything)} nodes are fresh" in again.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "status", "answers"),
     [
         (["--pipeline", "modeling"], 1, ["'modeling'", "modelling, reporting, returns"]),
+        (["--pipeline", "cross_assets"], 1, ["Did you mean 'cross_asset'?"]),
         (["--namespace", "median"], 1, ["'median'", "median_impute.ridge"]),
         (["--namespaces", "median_impute,oops"], 1, ["'oops'", "median_impute"]),
         (["--scenario", "mode_impute"], 1, ["'mode_impute'", "mean_impute, median_impute"]),
-        (["--model", "rigde"], 1, ["Did you mean 'ridge'?", "linear, poly2, ridge, svr"]),
+        (["--model", "rigde"], 1, ["Did you mean 'ridge'?", "poly2, ridge, rolling"]),
+        (["--pipeline", "returns", "--model", "markov"], 1, ["'markov'", "linear, poly2, ridge, "]),
         (["--pipeline", "modelling", "--namespace", "returns_data"], 1, ["'returns_data'"]),
         (["--params", "price_file=x.csv"], 1, ["Did you mean 'prices_file'?"]),
         (["--params", "returns.features.lag=1"], 1, ["Did you mean 'returns.features.lags'?"]),
@@ -124,7 +167,7 @@ def test_run_with_an_unknown_key_in_the_config_file_lists_the_keys(
     """A misspelt key of the file is refused by its name."""
     config = tmp_path / "run.yml"
     config.write_text("run:\n  scenaro: mean_impute\n")
-    done = workplace.kedro("--config", str(config))
+    done = workplace.kedro("--config", str(config), pipeline=None)
     assert done.returncode == 1
     assert "'scenaro'. Did you mean 'scenario'?" in done.stderr
 

@@ -107,7 +107,7 @@ class Root:
         return self.data / "logs/pipeline.log"
 
     def start(self, executor: str, plan: Mapping[str, Any] | None = None) -> Process:
-        """Start ``kedro run``; a plan says what it is to die at."""
+        """Start ``kedro run`` on the returns study; a plan says what it is to die at."""
         self.run_count += 1
         own = self.folder / f"run-{self.run_count:03}"
         own.mkdir()
@@ -127,7 +127,8 @@ class Root:
             environment[victim.PLAN] = str(own / "plan.json")
             command = [sys.executable, str(Path(victim.__file__))]
         params = f"prices_file={self.site.prices},data_root={self.data}"
-        words = ["run", "--params", params, "--runner-params", f"executor={executor}"]
+        words = ["run", "--pipeline", "returns", "--params", params]
+        words += ["--runner-params", f"executor={executor}"]
         with (own / "output.txt").open("wb") as output:
             started = subprocess.Popen(
                 [*command, *words],

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import inspect
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import repeat
 from pathlib import Path
-from typing import Any, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import pytest
 import yaml
 from kedro.framework.project import configure_project, settings
 from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog
-from kedro.pipeline import Pipeline
+from kedro.pipeline import Node, Pipeline
 from pydantic import BaseModel
 
 from tidemark.context import TidemarkContext
 from tidemark.pipeline_registry import slice_pipelines
+from tidemark.pipelines.data_engineering.cross_asset.params import PairParams
+from tidemark.pipelines.data_engineering.returns.params import PreprocessParams
+from tidemark.pipelines.modelling.params import RegimeParams
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,7 +70,10 @@ def _place(catalog: DataCatalog, name: str) -> str:
     return str(described.get("filepath", described.get("path")))
 
 
-@pytest.mark.parametrize("env", ["base", "local"])
+ENVIRONMENTS = ["base", "local", "etf", "live"]
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_catalog_has_an_entry_for_every_dataset_of_every_pipeline(load: Load, env: str) -> None:
     """No dataset is held in memory by accident, and a family's name has as many parts as it."""
     context = load(env=env)
@@ -86,12 +94,14 @@ def test_catalog_has_an_entry_for_every_dataset_of_every_pipeline(load: Load, en
     assert "MemoryDataset" not in kinds
 
 
-def test_catalog_names_every_parameter_that_a_node_reads(load: Load) -> None:
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_catalog_names_every_parameter_that_a_node_reads(load: Load, env: str) -> None:
     """Every parameter of every pipeline exists, those of the cells and of the run among them."""
-    context = load()
+    context = load(env=env)
     pipelines = slice_pipelines(context.studies).values()
     wanted = {name for one in pipelines for name in one.datasets() if name.startswith("params:")}
 
+    assert {"params:names.equity_bond", "params:cells.mean_impute.ridge"} <= wanted
     assert wanted - set(context.catalog.keys()) == set()
 
 
@@ -106,9 +116,10 @@ def test_catalog_entry_that_no_pipeline_uses_does_not_exist(load: Load) -> None:
     assert entries - used == set()
 
 
-def test_catalog_writes_below_the_data_root_only(load: Load, tmp_path: Path) -> None:
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_catalog_writes_below_the_data_root_only(load: Load, tmp_path: Path, env: str) -> None:
     """Whatever a node puts out lies below the one folder that a run may write to, each apart."""
-    context = load()
+    context = load(env=env)
     catalog = context.catalog
     outputs = slice_pipelines(context.studies)["__default__"].all_outputs()
 
@@ -124,7 +135,7 @@ def test_catalog_writes_below_the_data_root_only(load: Load, tmp_path: Path) -> 
 
 
 def test_catalog_inputs_from_people_lie_outside_the_data_root(load: Load, tmp_path: Path) -> None:
-    """Prices, notes and templates are read from where they are kept, whatever the data root is."""
+    """Data, notes and templates are read from where they are kept, whatever the data root is."""
     context = load()
     inputs = {
         name
@@ -132,28 +143,77 @@ def test_catalog_inputs_from_people_lie_outside_the_data_root(load: Load, tmp_pa
         if not name.startswith("params:")
     }
 
-    places = {name.rpartition(".")[2]: Path(_place(context.catalog, name)) for name in inputs}
+    places = {name: Path(_place(context.catalog, name)) for name in inputs}
 
-    assert set(places) == {"source_prices", "source_exogenous", "templates", "notes"}
+    assert set(places) == {
+        *(f"returns_data.{name}" for name in ("source_prices", "source_exogenous")),
+        *(f"returns_report.{name}" for name in ("templates", "notes")),
+        *(f"cross_asset_data.{name}" for name in ("file.source", "templates")),
+        *(f"cross_asset_report.{name}" for name in ("templates", "notes")),
+    }
     assert all(path.exists() for path in places.values()), places
     assert not any(path.is_relative_to(tmp_path) for path in places.values())
 
 
-def test_catalog_parameters_are_of_the_type_that_their_node_asks_for(load: Load) -> None:
-    """Kedro passes a raw dictionary, without a word, where it cannot read a function's hints."""
-    context = load()
+def _arguments(node: Node) -> Iterator[tuple[str, Any]]:
+    """Pair each input of a node with the hint of the argument that takes it."""
+    hints, known = get_type_hints(node.func), inspect.signature(node.func).parameters
+    *single, last = known
+    is_open = known[last].kind is inspect.Parameter.VAR_POSITIONAL
+    names = [*(single if is_open else known), *repeat(last, len(node.inputs) if is_open else 0)]
+    return ((given, hints[name]) for given, name in zip(node.inputs, names, strict=not is_open))
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_catalog_parameters_are_of_the_type_that_their_node_asks_for(load: Load, env: str) -> None:
+    """Kedro passes a raw dictionary, without a word, where it cannot read a function's hints.
+
+    An argument that takes anything says no type, so another node must: no node sees a dictionary
+    where the whole of a study's parameters is typed.
+    """
+    context = load(env=env)
     catalog, models = context.catalog, set()
     for node in slice_pipelines(context.studies)["__default__"].nodes:
-        hints = get_type_hints(node.func)
-        arguments = inspect.signature(node.func).parameters
-        for name, argument in zip(node.inputs, arguments, strict=False):
-            wanted = hints[argument]
-            if name.startswith("params:"):
-                kind = get_origin(wanted) or wanted
-                assert isinstance(catalog.load(name), kind), f"{node.name}: {name}"
+        for name, wanted in _arguments(node):
+            if not name.startswith("params:"):
+                continue
+            value, kind = catalog.load(name), get_origin(wanted) or wanted
+            if kind is Any:
+                assert not isinstance(value, dict), f"{node.name}: {name}"
+            elif kind in (UnionType, Union):
+                assert isinstance(value, get_args(wanted)), f"{node.name}: {name}"
+            else:
+                assert isinstance(value, kind), f"{node.name}: {name}"
                 models |= {kind} if issubclass(kind, BaseModel) else set()
 
-    assert len(models) >= 12  # the studies' own and those that they share
+    assert len(models) >= 20  # the studies' own and those that they share
+    assert {PairParams, RegimeParams, PreprocessParams} <= models
+
+
+@pytest.mark.parametrize(
+    ("env", "kinds"),
+    [
+        ("base", {"file": "TableFileDataset"}),
+        ("etf", {"file": "TableFileDataset"}),
+        ("live", {"yahoo": "YahooChartDataset", "fred": "FredDataset"}),
+    ],
+)
+def test_catalog_of_an_environment_has_the_sources_that_it_names(
+    load: Load, env: str, kinds: dict[str, str]
+) -> None:
+    """Each source is fetched by a node of its own, and the others do not exist."""
+    context = load(env=env)
+    (study,) = [one for one in context.studies if one.name == "cross_asset"]
+    pipeline = slice_pipelines(context.studies)["cross_asset"]
+    read = {name for name in pipeline.inputs() if name.endswith(".source")}
+    catalog = context.catalog
+
+    assert study.sources == tuple(kinds)
+    assert read == {f"cross_asset_data.{name}.source" for name in kinds}
+    found = {name: type(catalog[f"cross_asset_data.{name}.source"]).__name__ for name in kinds}
+    assert found == kinds
+    fetched = {node.name for node in pipeline.nodes if node.name.endswith(".fetch")}
+    assert fetched == {f"cross_asset_data.{name}.fetch" for name in kinds}
 
 
 def test_registry_with_a_second_ridge_in_yaml_only_adds_cells(load: Load, tmp_path: Path) -> None:

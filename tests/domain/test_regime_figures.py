@@ -211,7 +211,7 @@ def test_calendar_cells_are_shares_of_the_known_sessions_of_a_month() -> None:
     note = figure.get_supxlabel()
     assert "left out: 23 of 480 dates" in note
     assert note.endswith("Source: none.")
-    assert "sessions in stress (%)" in figure.axes[1].get_ylabel()
+    assert "sessions (%)" in figure.axes[1].get_ylabel()
 
 
 def test_calendar_of_months_has_two_shades_and_no_bar() -> None:

@@ -84,9 +84,19 @@ def test_fit_markov_finds_the_regimes_it_was_given() -> None:
     assert_allclose(found.variances, CALM_AND_STRESS.variances, rtol=0.15)
 
 
-def test_fit_markov_with_a_regressor_orders_by_slope() -> None:
-    """A hedge that turns: the negative slope comes first although its variance is larger."""
-    truth = MarkovParameters([[0.95, 0.05], [0.03, 0.97]], [0, 0], [1.5, 0.5], slopes=[-0.8, 0.5])
+def test_fit_markov_with_a_regressor_orders_by_slope_where_the_variance_is_common() -> None:
+    """The negative slope comes first."""
+    truth = MarkovParameters([[0.97, 0.03], [0.03, 0.97]], [0, 0], [1.0, 1.0], slopes=[-0.8, 0.5])
+    x = np.random.default_rng(5).standard_normal(2000)
+    y = simulate(truth, 2000, 6, x)
+    found = fit_markov(y, switching_variance=False, n_starts=2, exog=x)
+    assert found.slopes is not None
+    assert_allclose(found.slopes, truth.slopes, atol=0.12)
+
+
+def test_fit_markov_with_a_regressor_orders_by_variance() -> None:
+    """A hedge that turns in stress: the calm regime comes first although its slope is larger."""
+    truth = MarkovParameters([[0.97, 0.03], [0.05, 0.95]], [0, 0], [0.5, 1.5], slopes=[0.5, -0.8])
     x = np.random.default_rng(5).standard_normal(2000)
     found = fit_markov(simulate(truth, 2000, 6, x), n_starts=2, exog=x)
     assert found.slopes is not None

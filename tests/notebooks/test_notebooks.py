@@ -35,7 +35,7 @@ def test_notebook_is_kept_without_outputs(name: str) -> None:
 def finished(new_workplace: Callable[[], Any]) -> Any:
     """Run the study once, on a small sample."""
     workplace = new_workplace()
-    done = workplace.kedro("--pipeline", "returns")
+    done = workplace.kedro()
     assert done.returncode == 0, done.stderr
     return workplace
 

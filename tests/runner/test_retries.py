@@ -34,7 +34,7 @@ from hypothesis import strategies as st
 from kedro.io import DatasetError
 from pydantic import ValidationError
 
-from tidemark.config import read_studies
+from tidemark.config import Study
 from tidemark.errors import DataRefused, ModelError, SourceError
 from tidemark.pipeline_registry import slice_pipelines
 from tidemark.runner.retries import (
@@ -484,10 +484,10 @@ def test_policies_and_records_survive_the_way_to_a_worker(shipped: Retries) -> N
 
 
 @pytest.mark.filterwarnings("ignore:One or more dataset names contain")  # on purpose
-def test_shipped_policies_cover_every_node(shipped: Retries) -> None:
+def test_shipped_policies_cover_every_node(shipped: Retries, studies: list[Study]) -> None:
     """No node of the project falls to `other`, and no policy names a node that does not exist."""
-    text = (SHIPPED.parent / "scenarios.yml").read_text(encoding="utf-8")
-    nodes = slice_pipelines(read_studies(yaml.safe_load(text)))["__default__"].nodes
+    nodes = slice_pipelines(studies)["__default__"].nodes
+    assert "cross_asset_data.file.fetch" in {node.name for node in nodes}
     assert [node.name for node in nodes if shipped.job_of(node.name) == "other"] == []
 
     known = {node.name.rpartition(".")[2] for node in nodes}

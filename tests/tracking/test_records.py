@@ -194,11 +194,31 @@ def test_record_files_of_several_scenarios_have_places_apart(track: Track) -> No
     """The parent run holds one report of each scenario; none takes another's place."""
     places = {
         (record["artifacts"][0]["folder"], record["artifacts"][0]["name"])
-        for box in ("mean_impute", "median_impute", "returns_data")
+        for box in ("mean_impute", "median_impute", "returns_data", "returns_data.file")
         for record in [track("artifact", {}, "preprocess_report.json", box)]
     }
 
-    assert len(places) == 3
+    assert len(places) == 4
+
+
+@pytest.mark.parametrize(
+    ("box", "folder"),
+    [
+        ("returns_report.next_day", "figures/next_day"),
+        ("cross_asset_report.equity_fx", "figures/equity_fx"),
+        ("cross_asset_report", "figures"),
+        ("equity_fx", "figures/equity_fx"),
+        ("equity_fx.markov", "figures"),  # of a child run, which holds one cell
+    ],
+)
+def test_record_figure_lies_in_a_folder_of_its_comparison_group(
+    track: Track, box: str, folder: str
+) -> None:
+    """A study draws the same charts of each group, and the run's parent holds them all."""
+    (artifact,) = track("figure", b"\x89PNG", "comparison.png", box)["artifacts"]
+
+    assert (artifact["folder"], artifact["name"]) == (folder, "comparison.png")
+    assert artifact["file"] == f"{box}.output.png"
 
 
 def test_record_data_is_not_sent(track: Track, kept: list[Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,9 +69,10 @@ def rolling_corr(  # noqa: PLR0913, PLR0917 - one argument for each option
     root.setLevel(logging.INFO)
     started = time.monotonic()
     logs.quieten_terminal(logging.CRITICAL)  # whose words are those at the end
-    log = logs.open_task_log(folder, _TASK)
+    log = None
     try:
         ok.unlink(missing_ok=True)
+        log = logs.open_task_log(folder, _TASK)
         if out.resolve() == prices.resolve():
             raise errors.DataError(f"'{out}' holds the prices. Give --out another name.")
         levels = _read(prices)
@@ -86,7 +88,8 @@ def rolling_corr(  # noqa: PLR0913, PLR0917 - one argument for each option
             error.exit_status if isinstance(error, errors.TidemarkError) else errors.EXIT_ERROR
         )
     finally:
-        logs.close_task_log(log)
+        if log is not None:
+            logs.close_task_log(log)
     last = known.iloc[-1]
     click.echo(
         f"{last['correlation']:+.3f} [{last['lower']:+.3f}, {last['upper']:+.3f}] on "
@@ -114,7 +117,7 @@ def _read(path: Path) -> pd.DataFrame:
         else:
             raise errors.DataError(f"'{path}' must end in .csv, .csv.gz or .parquet.")
         return read_levels(frame)
-    except ValueError as error:  # pyarrow's and pandas' own faults among them
+    except (ValueError, EOFError, zlib.error) as error:  # pyarrow's and pandas' among them
         raise errors.DataError(f"'{path}' cannot be used: {error}") from error
 
 

@@ -32,8 +32,9 @@ def correlate_by_year(returns: pd.DataFrame, level: float) -> pd.DataFrame:
     both = returns.dropna()
     rows = []
     for year, part in both.groupby(both["date"].dt.year):
-        spread = part[["left", "right"]].std()
-        if len(part) >= MIN_RETURNS and (spread > 0.0).all():
+        sides = part[["left", "right"]]
+        moves = (sides.std() > 1e-12 * sides.abs().max()).all()  # below, it is rounding
+        if len(part) >= MIN_RETURNS and moves:
             value = float(np.corrcoef(part["left"], part["right"])[0, 1])
             rows.append({"year": int(str(year)), "correlation": value, "n": len(part)})
     table = pd.DataFrame(rows, columns=["year", "correlation", "n"])

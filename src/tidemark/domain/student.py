@@ -89,8 +89,10 @@ def fit_student(y: np.ndarray, design: np.ndarray) -> StudentFit:
         gradient = np.r_[slopes, by_scale, (ends[0] - ends[1]) / (2.0 * step)]
         return -float(log_student(errors, scale, degrees).mean()), -gradient / len(unit)
 
-    bounds = [*[(None, None)] * n_columns, (-3.0, 1.0), _DEGREES]
-    start = np.r_[line / deviation, -0.2, 6.0]
+    bounds = [*[(None, None)] * n_columns, (-15.0, 1.0), _DEGREES]
+    # One gross error makes the deviation say little of the scale; the median does not mind it.
+    usual = float(np.median(np.abs(unit - design @ (line / deviation)))) / 0.6745
+    start = np.r_[line / deviation, np.log(max(usual, 1e-6)), 6.0]
     found = minimize(lose, start, jac=True, method="L-BFGS-B", bounds=bounds)
     *coefficients, log_scale, degrees = found.x.tolist()
     return StudentFit(

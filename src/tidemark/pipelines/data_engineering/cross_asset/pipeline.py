@@ -20,8 +20,7 @@ _PARAMETERS = {
 _PARAMETERS_OF_FORECASTS = {
     "params:evaluation": "params:evaluation",
     **{
-        f"params:{name}": f"params:cross_asset.{name}"
-        for name in ("correlation", "split", "audit")
+        f"params:{name}": f"params:cross_asset.{name}" for name in ("correlation", "split", "audit")
     },
 }
 

@@ -206,11 +206,13 @@ def write_market(
     while rest:
         (state, yearly), rest = rest[:2], rest[2:]
         images, rest = _take_images(PAIR_FIGURES, rest)
+        methods = {}
         for model in state["cells"]:
             own, rest = _take_images(REGIME_FIGURES, rest)
             if model in state["methods"]:
-                state["methods"][model] = {**state["methods"][model], "images": own}
-        pairs.append({**state, "yearly": yearly.to_dict("records"), "images": images})
+                methods[model] = {**state["methods"][model], "images": own}
+        shown = {"methods": methods, "yearly": yearly.to_dict("records"), "images": images}
+        pairs.append({**state, **shown})
     context = {
         "title": params.title,
         "question": params.question,
