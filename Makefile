@@ -31,6 +31,9 @@ run: $(STAMP) ## run the returns study
 run-all: $(STAMP) ## run every study
 	$(BIN)/kedro run $(ARGS)
 
+# Two processes that use all cores each would wait for one another.
+test: export OMP_NUM_THREADS := 1
+test: export OPENBLAS_NUM_THREADS := 1
 test: $(STAMP) ## run the tests
 	$(BIN)/pytest $(ARGS)
 
