@@ -31,7 +31,7 @@ def report_quality(
     """
     figure = MISSING
     if len(coverage):
-        table = coverage.set_index("series")
+        table = _leave_lives(coverage.set_index("series"), quality.set_index("series"))
         figure = draw_twice(
             partial(draw_coverage, table, None, "Coverage of every series"), "coverage_figure"
         )
@@ -53,6 +53,16 @@ def report_quality(
     image = inline_png(figure) if figure != MISSING else ""
     page = environment.get_template("dq_report.html").render(**context, image=image)
     return figure, text, page
+
+
+def _leave_lives(coverage: pd.DataFrame, quality: pd.DataFrame) -> pd.DataFrame:
+    """Blank the years before a series begins and after it ends: none of its values is expected."""
+    years = coverage.columns.astype("int64").to_numpy()
+    lives = quality.loc[coverage.index]
+    begins, ends = (
+        lives[[name]].apply(lambda one: one.dt.year).to_numpy() for name in ("first", "last")
+    )
+    return coverage.where((years >= begins) & (years <= ends))
 
 
 def _name(row: dict[Any, Any], series: SeriesTable) -> str:
