@@ -30,7 +30,7 @@ from tidemark.pipelines.feature_engineering.cross_asset import regimes as featur
 from tidemark.pipelines.feature_engineering.cross_asset.correlating import correlate
 from tidemark.pipelines.modelling.nodes import conclude
 from tidemark.pipelines.modelling.params import RegimeParams, TrainParams
-from tidemark.pipelines.modelling.regimes import nodes
+from tidemark.pipelines.modelling.regimes import nodes, plotting
 from tidemark.pipelines.params import EvaluationParams
 
 PAIR = PairParams(
@@ -346,7 +346,7 @@ def test_cell_that_fails_wholly_has_an_outcome(monkeypatch: pytest.MonkeyPatch) 
     assert one.densities.empty
     assert {"date", "regime", "is_in_sample"} <= set(one.regimes)
     cell = Cell("cross_asset", "pair", "markov")
-    figures = nodes.plot(one.regimes, one.model, sample().rolling, SERIES, PAIR, cell)
+    figures = plotting.plot(one.regimes, one.model, sample().rolling, SERIES, PAIR, cell)
     assert figures == [MISSING] * 3
     outcome = finish("markov", one, figures)
     assert outcome["status"] == "failed"
@@ -418,19 +418,19 @@ def test_plot_draws_three_pictures(name: str) -> None:
     one = trained(name)
     cell = Cell("cross_asset", "pair", name)
     collector = incidents.collect()
-    figures = nodes.plot(one.regimes, one.model, sample().rolling, SERIES, PAIR, cell)
+    figures = plotting.plot(one.regimes, one.model, sample().rolling, SERIES, PAIR, cell)
     assert collector.found == []
     assert all(png.startswith(b"\x89PNG") for png in figures)
-    assert len(set(figures)) == len(figures) == len(nodes.REGIME_FIGURES)
+    assert len(set(figures)) == len(figures) == len(plotting.REGIME_FIGURES)
 
 
 def test_plot_that_fails_leaves_its_own_figure_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others are drawn; one incident names what is missing."""
     one = trained("zscore")
-    monkeypatch.setattr(nodes, "draw_stress_calendar", fail(RuntimeError("no more ink")))
+    monkeypatch.setattr(plotting, "draw_stress_calendar", fail(RuntimeError("no more ink")))
     collector = incidents.collect()
     cell = Cell("cross_asset", "pair", "zscore")
-    figures = nodes.plot(one.regimes, one.model, sample().rolling, SERIES, PAIR, cell)
+    figures = plotting.plot(one.regimes, one.model, sample().rolling, SERIES, PAIR, cell)
     assert [png == MISSING for png in figures] == [False, False, True]
     (incident,) = collector.found
     assert incident.kind == "missing"
@@ -474,7 +474,7 @@ def test_inputs_are_left_as_they_are() -> None:
     cell = Cell("cross_asset", "pair", "zscore")
     train("zscore")
     nodes.evaluate(one.densities, s.scoring, s.dates, s.resampling, cell)
-    nodes.plot(one.regimes, one.model, s.rolling, SERIES, PAIR, cell)
+    plotting.plot(one.regimes, one.model, s.rolling, SERIES, PAIR, cell)
     for table, same in zip(tables, before, strict=True):
         pd.testing.assert_frame_equal(table, same)
     assert [json.dumps(given) for given in (s.dates, s.resampling, one.model)] == texts

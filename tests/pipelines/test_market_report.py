@@ -21,7 +21,7 @@ from tidemark.config import Cell
 from tidemark.pipelines.data_engineering.cross_asset.params import PairParams, SeriesTable
 from tidemark.pipelines.drawing import MISSING
 from tidemark.pipelines.feature_engineering.cross_asset.correlating import correlate
-from tidemark.pipelines.modelling.regimes.nodes import REGIME_FIGURES
+from tidemark.pipelines.modelling.regimes.plotting import REGIME_FIGURES
 from tidemark.pipelines.params import QuantityParams
 from tidemark.pipelines.reporting.cross_asset import nodes
 from tidemark.pipelines.reporting.cross_asset.nodes import PAIR_FIGURES

@@ -32,7 +32,7 @@ from tidemark.pipelines.modelling.fallback import (
     list_candidates,
 )
 from tidemark.pipelines.modelling.params import ModelParams, TrainParams
-from tidemark.pipelines.modelling.quoting import quote_dates, quote_resampling
+from tidemark.pipelines.modelling.quoting import blank_infinite, quote_dates, quote_resampling
 from tidemark.pipelines.modelling.unfitted import NOTHING_FITTED, describe_baseline
 from tidemark.pipelines.params import QuantityParams
 
@@ -201,9 +201,9 @@ def evaluate(
         resampling["method"],
     )
     intervals = interval_metrics(judged, counts, resampling["level"], resampling["interval"])
-    metrics = {name: _finite(value) for name, value in score_predictions(judged).items()}
+    metrics = {name: blank_infinite(value) for name, value in score_predictions(judged).items()}
     about["intervals"] = {
-        name: {key: _finite(value) for key, value in interval.items()}
+        name: {key: blank_infinite(value) for key, value in interval.items()}
         for name, interval in intervals.items()
     }
     about["by_name"] = _score_by_name(judged, dates["keys"])
@@ -219,7 +219,7 @@ def _score_by_name(judged: pd.DataFrame, keys: list[str]) -> dict[str, Any]:
     for name, rows in judged.groupby(names[0], sort=True, observed=True):
         metrics = metrics_from_sums(sum_by_date(rows).to_numpy().sum(axis=0))
         shown = ("rmse", *HEADLINES)
-        errors = {metric: _finite(float(metrics[metric])) for metric in shown}
+        errors = {metric: blank_infinite(float(metrics[metric])) for metric in shown}
         scores[str(name)] = {"n": len(rows), **errors}
     return {names[0]: scores}
 
@@ -233,11 +233,6 @@ def _sum_by_date(judged: pd.DataFrame, horizon_days: int, cell: Cell) -> pd.Data
     daily = daily.reset_index()
     daily.insert(1, "cell", pd.Series(cell.namespace, index=daily.index, dtype="str"))
     return daily.assign(horizon_days=horizon_days)
-
-
-def _finite(value: Any) -> Any:
-    """Turn NaN, which JSON does not know, into None."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def plot(predictions: pd.DataFrame, quantity: QuantityParams, cell: Cell) -> list[bytes]:

@@ -1,9 +1,8 @@
-"""Node functions of a cell that finds regimes: train, evaluate, plot."""
+"""Node functions of a cell that finds regimes: train, evaluate."""
 
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -15,21 +14,16 @@ import pandas as pd
 from tidemark import incidents
 from tidemark.config import Cell
 from tidemark.domain.bootstrap import draw_counts, interval_means
-from tidemark.domain.calendar_figures import draw_stress_calendar
-from tidemark.domain.correlation_figures import draw_rolling_correlation
-from tidemark.domain.regime_figures import draw_regime_history
-from tidemark.domain.regime_labels import count_transitions, find_likeliest
+from tidemark.domain.regime_labels import find_likeliest
 from tidemark.domain.regime_methods import (
     Detection,
     FittedMethod,
     MethodSettings,
     fit_method,
 )
-from tidemark.domain.regimes import describe_spells, expected_durations
 from tidemark.domain.scores import LOG_SCORE
 from tidemark.domain.splits import Fold, fold_positions
-from tidemark.pipelines.data_engineering.cross_asset.params import PairParams, SeriesTable
-from tidemark.pipelines.drawing import MISSING, draw_twice
+from tidemark.pipelines.data_engineering.cross_asset.params import PairParams
 from tidemark.pipelines.modelling.fallback import (
     Candidate,
     fit_first_that_converges,
@@ -37,12 +31,10 @@ from tidemark.pipelines.modelling.fallback import (
     list_candidates,
 )
 from tidemark.pipelines.modelling.params import RegimeParams, TrainParams
-from tidemark.pipelines.modelling.quoting import quote_dates
+from tidemark.pipelines.modelling.quoting import blank_infinite, quote_dates
 from tidemark.pipelines.modelling.unfitted import NOTHING_FITTED, describe_baseline
 
 logger = logging.getLogger(__name__)
-
-REGIME_FIGURES = LOG_SCORE.cell_figures
 
 
 def train(
@@ -271,63 +263,7 @@ def evaluate(
     }
     found = interval_means(values, counts, resampling["level"], resampling["interval"])
     about["intervals"] = {
-        name: {key: _finite(value) for key, value in one.items()} for name, one in found.items()
+        name: {key: blank_infinite(value) for key, value in one.items()}
+        for name, one in found.items()
     }
     return scored, daily, {name: float(one.mean()) for name, one in values.items()}, about
-
-
-def _finite(value: Any) -> Any:
-    """Turn NaN, which JSON does not know, into None."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def plot(
-    regimes: pd.DataFrame,
-    model: dict[str, Any],
-    rolling_correlation: pd.DataFrame,
-    series: SeriesTable,
-    pair: PairParams,
-    cell: Cell,
-) -> list[bytes]:
-    """Draw the cell's figures as PNG, in the order of `REGIME_FIGURES`.
-
-    A figure that cannot be drawn is missing, and so are all of a cell without regimes.
-    """
-    if regimes.empty:
-        return [MISSING] * len(REGIME_FIGURES)
-    names = (series.label(pair.left), series.label(pair.right))
-    window = f"{pair.window}-{pair.unit}"
-    words = model["names"]
-    pictures: dict[str, Callable[[], Any]] = {
-        "correlation_regimes": partial(
-            draw_rolling_correlation, rolling_correlation, regimes, names, window, words
-        ),
-        "regime_history": partial(_draw_history, regimes, model, " and ".join(names)),
-        "stress_calendar": partial(
-            draw_stress_calendar,
-            regimes[["date"]].assign(is_stress=regimes["regime"].isin(model["marked"])),
-            " and ".join(names),
-            what=model["marked_words"],
-        ),
-    }
-    return [draw_twice(pictures[name], f"{cell.namespace}.{name}") for name in REGIME_FIGURES]
-
-
-def _draw_history(regimes: pd.DataFrame, model: dict[str, Any], subject: str) -> Any:
-    labels = regimes.set_index("date")["regime"]
-    n_regimes = len(model["names"])
-    last = model["fits"][-1]
-    transition = (
-        np.array(last["transition"])
-        if "transition" in last
-        else count_transitions(labels.to_numpy(), n_regimes)
-    )
-    return draw_regime_history(
-        regimes,
-        describe_spells(labels),
-        pd.DataFrame(transition),
-        pd.Series(expected_durations(transition)),
-        model["names"],
-        subject,
-        f"{model['unit']}s",
-    )

@@ -6,8 +6,8 @@ from kedro.pipeline import Node, Pipeline
 
 from tidemark.config import Cell, Study
 from tidemark.pipelines.modelling.nodes import conclude
-from tidemark.pipelines.modelling.regimes import nodes
-from tidemark.pipelines.modelling.regimes.nodes import REGIME_FIGURES
+from tidemark.pipelines.modelling.regimes import nodes, plotting
+from tidemark.pipelines.modelling.regimes.plotting import REGIME_FIGURES
 
 
 def create_cell(study: Study, cell: Cell) -> Pipeline:
@@ -72,7 +72,7 @@ def _train() -> list[Node]:
             name="train",
         ),
         Node(
-            nodes.plot,
+            plotting.plot,
             [
                 "regimes",
                 "regime_model",

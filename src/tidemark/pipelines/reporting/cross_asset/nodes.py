@@ -22,7 +22,7 @@ from tidemark.domain.pair_summary import (
 from tidemark.domain.psd import repair_psd
 from tidemark.pipelines.data_engineering.cross_asset.params import PairParams, SeriesTable
 from tidemark.pipelines.drawing import MISSING, draw_twice
-from tidemark.pipelines.modelling.regimes.nodes import REGIME_FIGURES
+from tidemark.pipelines.modelling.regimes.plotting import REGIME_FIGURES
 from tidemark.pipelines.reporting.cross_asset.params import MarketParams
 from tidemark.pipelines.reporting.params import ReportParams
 from tidemark.pipelines.templating import Templates, inline_png, prepare_templates

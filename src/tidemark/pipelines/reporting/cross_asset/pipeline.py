@@ -5,7 +5,7 @@ from __future__ import annotations
 from kedro.pipeline import Node, Pipeline
 
 from tidemark.config import Cell, Study
-from tidemark.pipelines.modelling.regimes.nodes import REGIME_FIGURES
+from tidemark.pipelines.modelling.regimes.plotting import REGIME_FIGURES
 from tidemark.pipelines.reporting.cross_asset import nodes
 from tidemark.pipelines.reporting.cross_asset.nodes import PAIR_FIGURES
 
