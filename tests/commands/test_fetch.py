@@ -26,7 +26,7 @@ def hasty_conf(tmp_path: Path) -> Path:
     catalog = conf / "base/catalog_returns.yml"
     text = catalog.read_text()
     assert "read_timeout_seconds: 30" in text
-    catalog.write_text(text.replace("read_timeout_seconds: 30", "read_timeout_seconds: 1"))
+    catalog.write_text(text.replace("read_timeout_seconds: 30", "read_timeout_seconds: 4"))
     return conf
 
 
@@ -64,7 +64,7 @@ def test_run_fetches_from_a_source_that_fails_for_a_while(
     scripted_server.answer(status=429, headers={"Retry-After": "0.3"})
     scripted_server.answer(status=500)
     scripted_server.answer(body=b"<html>We are sorry</html>")
-    scripted_server.answer(delay_seconds=3)
+    scripted_server.answer(delay_seconds=8)
     scripted_server.answer(body=workplace.prices.read_bytes())
 
     done = workplace.kedro(
@@ -75,8 +75,9 @@ def test_run_fetches_from_a_source_that_fails_for_a_while(
     assert done.returncode == 0, done.stderr
     record = _record(workplace, "returns_data.fetch")
     reasons = ["429", "500", "cannot be read as CSV", "silent for too long"]
-    assert len(record["attempts"]) == len(reasons)
-    assert all(word in one["error"] for word, one in zip(reasons, record["attempts"], strict=True))
+    errors = [one["error"] for one in record["attempts"]]
+    assert len(errors) == len(reasons)
+    assert [word for word, error in zip(reasons, errors, strict=True) if word not in error] == []
     assert record["attempts"][0]["seconds_waited"] >= 0.3
     assert record["incidents"] == []
     assert "5 tries" in done.stdout
