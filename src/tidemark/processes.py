@@ -42,7 +42,8 @@ def limit_threads(threads: int) -> None:
     """
     from threadpoolctl import threadpool_limits
 
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    # XLA, which JAX compiles with, reads NPROC alone.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"):
         os.environ[name] = str(threads)
     threadpool_limits(threads)
 

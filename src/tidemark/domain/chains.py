@@ -1,0 +1,302 @@
+"""Option chains: one canonical long table, its keys, and the time that is left to settlement.
+
+The canonical table has one row for each contract and quote date, whatever the vendor: the columns
+of ``COLUMNS``, then what the vendor computed itself, each with the prefix ``vendor_``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tidemark.errors import describe_examples
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+Settlement = Literal["am", "pm"]
+ExerciseStyle = Literal["european", "american"]
+
+KEY = ("quote_date", "root", "expiration", "option_type", "strike")
+VENDOR_PREFIX = "vendor_"
+COLUMNS: dict[str, str] = {
+    "quote_date": "datetime64[us]",
+    "underlying": "str",
+    "root": "str",
+    "settlement": "str",
+    "exercise_style": "str",
+    "underlying_price": "float64",
+    "expiration": "datetime64[us]",
+    "option_type": "str",
+    "strike": "float64",
+    "bid": "float64",
+    "ask": "float64",
+    "last": "float64",
+    "volume": "float64",
+    "open_interest": "float64",
+}
+# Texts that a chain may have beside them, such as the word that says it was simulated.
+OPTIONAL_TEXTS = ("source",)
+
+_DAYS_A_YEAR = 365.0
+# From the opening of the expiration date, 09:30, to the hour of the quotes, 16:00.
+_AM_SHORTER_DAYS = 6.5 / 24.0
+# The symbols of the Options Clearing Corporation give a strike in thousandths.
+_STRIKE_UNIT = 1000.0
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What holds for all contracts of one root.
+
+    Attributes
+    ----------
+    settlement : "am" or "pm"
+        Whether they are settled by the opening or the close of the expiration date.
+    exercise_style : "european" or "american"
+        When they may be exercised.
+    """
+
+    settlement: Settlement
+    exercise_style: ExerciseStyle
+
+    def __post_init__(self) -> None:
+        """Refuse words that are none of these."""
+        if self.settlement not in ("am", "pm") or self.exercise_style not in (
+            "european",
+            "american",
+        ):
+            raise ValueError(
+                f"Terms are 'am' or 'pm', and 'european' or 'american', not "
+                f"'{self.settlement}' and '{self.exercise_style}'. Correct the catalog."
+            )
+
+
+def require_columns(found: Iterable[object], needed: Iterable[str], source: str) -> None:
+    """Refuse a table that lacks a column, and name the nearest that it has.
+
+    Raises
+    ------
+    ValueError
+        With the columns that are missing, those that may have become of them, and all others.
+
+    Examples
+    --------
+    >>> require_columns(["Ask"], ["ask"], "It")
+    Traceback (most recent call last):
+    ...
+    ValueError: It lacks column 'ask' (is it 'Ask'?). It has: Ask. Rename or add what is missing.
+    """
+    names = [str(name) for name in found]
+    absent = [name for name in needed if name not in names]
+    if absent:
+        folded = {name.casefold(): name for name in names}
+        shown = []
+        for name in absent:
+            near = difflib.get_close_matches(name.casefold(), folded, n=1)
+            shown.append(f"'{name}'" + (f" (is it '{folded[near[0]]}'?)" if near else ""))
+        raise ValueError(
+            f"{source} lacks column {describe_examples(shown, len(shown))}. It has: "
+            f"{describe_examples(names, 40)}. Rename or add what is missing."
+        )
+
+
+def build_chain(columns: Mapping[str, Any], rows: int) -> pd.DataFrame:
+    """Bring columns into the canonical table's order and types.
+
+    Parameters
+    ----------
+    columns : mapping of str to array, Series or scalar
+        By canonical name; a column of ``COLUMNS`` that is absent is NaN throughout, which only
+        numbers can be. Vendor columns follow in their order.
+    rows : int
+        The length that scalars are repeated to.
+
+    Returns
+    -------
+    DataFrame
+        Dates at midnight without time zone, texts as ``str``, numbers as float64.
+
+    Raises
+    ------
+    ValueError
+        If a date or a text is absent, or a column is neither canonical nor a vendor's.
+    """
+    others = [name for name in columns if name not in COLUMNS]
+    strange = [
+        name for name in others if not name.startswith(VENDOR_PREFIX) and name not in OPTIONAL_TEXTS
+    ]
+    if strange:
+        raise ValueError(
+            f"Column {describe_examples(strange)} is no part of a chain. Rename it to begin with "
+            f"'{VENDOR_PREFIX}', or leave it out."
+        )
+    texts = [name for name, kind in COLUMNS.items() if kind != "float64"]
+    require_columns(columns, texts, "The chain")
+    index = pd.RangeIndex(rows)
+    made = {}
+    for name in (*COLUMNS, *others):
+        kind = "str" if name in OPTIONAL_TEXTS else COLUMNS.get(name, "float64")
+        value = columns.get(name, np.nan)
+        is_text = kind == "str" and isinstance(value, str)
+        made[name] = repeat_text(value, rows) if is_text else _cast(value, kind, index)
+    return pd.DataFrame(made, index=index, copy=False)
+
+
+def _cast(value: Any, kind: str, index: pd.RangeIndex) -> Any:
+    if isinstance(value, np.ndarray) and value.dtype == kind:
+        return value
+    if isinstance(value, pd.Series):
+        value = value.array
+    return pd.Series(value, index=index).astype(kind)  # type: ignore[call-overload]
+
+
+def repeat_text(text: str, rows: int) -> pd.Series:
+    """Repeat a text in a column of type ``str``."""
+    return pick_texts([text], np.zeros(rows, dtype="int8"))
+
+
+def pick_texts(words: Iterable[str], codes: npt.NDArray[Any]) -> pd.Series:
+    """Write a column of type ``str`` from words and the number of each row's word."""
+    return pd.Series(pd.array(list(words), dtype="str").take(codes))
+
+
+def measure_time_years(chain: pd.DataFrame) -> Floats:
+    """Measure the time from the close of the quote date to settlement, in years of 365 days.
+
+    Returns
+    -------
+    ndarray, shape (rows,)
+        Quotes are of 16:00 in New York. What is settled ``pm`` ends at the close of its
+        expiration date, so that its last day has time zero; ``am`` ends at that day's opening,
+        09:30, and is over by the close. Past settlement the time is negative. NaN without dates.
+
+    Notes
+    -----
+    That options on the S&P 500 are quoted until 16:15, that sessions may end early, and the hour
+    that summer time takes and gives back are left out.
+    """
+    left = (chain["expiration"] - chain["quote_date"]).to_numpy()
+    days = left / np.timedelta64(1, "D")
+    is_am = (chain["settlement"] == "am").to_numpy()
+    years = (days - np.where(is_am, _AM_SHORTER_DAYS, 0.0)) / _DAYS_A_YEAR
+    return np.asarray(years, dtype="float64")
+
+
+@dataclass(frozen=True)
+class ChainKeys:
+    """The keys of a chain as numbers that sort as the keys do.
+
+    Attributes
+    ----------
+    day : ndarray of int64, shape (rows,)
+        Days since the chain's first quote date.
+    expiry : ndarray of int64
+        One number for each (quote_date, root, expiration).
+    surface : ndarray of int64
+        One number for each (quote_date, root, option_type).
+    strike : ndarray of int64
+        Strikes in thousandths.
+    is_call : ndarray of bool
+    quote : ndarray of int64
+        One number for each (quote_date, root, expiration, option_type, strike).
+    pair : ndarray of int64
+        One number for each (quote_date, root, expiration, strike): what a call and a put share.
+    contract : ndarray of int64
+        One number for each (root, expiration, option_type, strike).
+    """
+
+    day: Integers
+    expiry: Integers
+    surface: Integers
+    strike: Integers
+    is_call: Flags
+    quote: Integers
+    pair: Integers
+    contract: Integers
+
+    def take(self, rows: Integers) -> ChainKeys:
+        """Choose rows."""
+        return ChainKeys(**{name: values[rows] for name, values in vars(self).items()})
+
+
+def number_keys(chain: pd.DataFrame) -> ChainKeys:
+    """Turn the keys of a chain into numbers.
+
+    Two strikes are one if they agree to a thousandth. Missing dates and strikes count as 0; the
+    rows that have them are for others to find.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, or an option type is neither ``call`` nor ``put``.
+    """
+    require_columns(chain.columns, KEY, "The chain")
+    is_call = (chain["option_type"] == "call").to_numpy(dtype=bool)
+    strange = ~is_call & (chain["option_type"] != "put").to_numpy(dtype=bool)
+    if strange.any():
+        found = chain["option_type"][strange].unique()
+        raise ValueError(
+            f"Option types are 'call' and 'put'; found {describe_examples(found)}. Rename them."
+        )
+    day, expiration = _number_days(chain["quote_date"]), _number_days(chain["expiration"])
+    names, uniques = pd.factorize(chain["root"], sort=True)
+    root = np.maximum(names, 0).astype("int64")
+    with np.errstate(invalid="ignore"):
+        strikes = np.nan_to_num(chain["strike"].to_numpy(dtype="float64"), posinf=0, neginf=0)
+    strike = np.rint(np.maximum(strikes, 0.0) * _STRIKE_UNIT).astype("int64")
+    is_put = (~is_call).astype("int64")
+    n_days, n_expirations, n_strikes = (_span(one) for one in (day, expiration, strike))
+    n_roots = max(len(uniques), 1)
+    if n_days * n_roots * n_expirations * 2 * n_strikes >= 2**63:
+        raise ValueError(
+            "The chain's dates and strikes are too far apart to be numbered. Look for wrong "
+            "dates and strikes."
+        )
+    series = root * n_expirations + expiration
+    expiry = day * (n_roots * n_expirations) + series
+    return ChainKeys(
+        day=day,
+        expiry=expiry,
+        surface=(day * n_roots + root) * 2 + is_put,
+        strike=strike,
+        is_call=is_call,
+        quote=(expiry * 2 + is_put) * n_strikes + strike,
+        pair=expiry * n_strikes + strike,
+        contract=(series * 2 + is_put) * n_strikes + strike,
+    )
+
+
+def _number_days(dates: pd.Series) -> Integers:
+    known = dates.notna().to_numpy()
+    days = dates.to_numpy().astype("datetime64[D]").astype("int64")
+    first = days[known].min() if known.any() else 0
+    numbered: Integers = np.where(known, days - first, 0)
+    return numbered
+
+
+def _span(numbers: Integers) -> int:
+    return int(numbers.max(initial=0)) + 1
+
+
+def pair_calls_and_puts(keys: ChainKeys) -> tuple[Integers, Integers]:
+    """Find the rows of each call and of the put with the same date, root, expiration and strike.
+
+    Returns
+    -------
+    calls, puts : ndarray of int64
+        Positions of rows, one pair each; of repeated quotes the first is taken.
+    """
+    calls, puts = np.flatnonzero(keys.is_call), np.flatnonzero(~keys.is_call)
+    first, second = keys.pair[calls], keys.pair[puts]
+    # As vendors list both for every strike, there is often nothing to look for.
+    if np.array_equal(first, second) and np.all(first[1:] > first[:-1]):
+        return calls, puts
+    _, of_calls, of_puts = np.intersect1d(first, second, return_indices=True)
+    return calls[of_calls], puts[of_puts]
