@@ -19,9 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 RUN_INFO = "params:tidemark"
 BASELINE = "baseline"  # the estimator of a model that is not fitted
-StudyName = Literal["returns", "cross_asset"]
+NETWORK = "gru"  # that of one that is a recurrent network
+StudyName = Literal["returns", "cross_asset", "options"]
 Task = Literal["forecast", "regimes"]
 STUDIES: tuple[StudyName, ...] = get_args(StudyName)
+_SCORED_BY_GROUP = frozenset({"options"})
 
 
 class Strict(BaseModel):
@@ -68,18 +70,32 @@ class Cell:
 class Study:
     """A study with its scenarios, in the order of the configuration.
 
-    ``sources`` are those that it fetches one by one, ``baselines`` the models that are not fitted.
+    ``sources`` are those that it fetches one by one, ``baselines`` the models that are not fitted,
+    ``networks`` those that are recurrent.
     """
 
     name: str
     scenarios: Mapping[str, ScenarioConfig]
     sources: tuple[str, ...] = ()
     baselines: frozenset[str] = frozenset()
+    networks: frozenset[str] = frozenset()
 
     @property
     def groups(self) -> list[str]:
         """The comparison groups, in the order of the scenarios."""
         return list(dict.fromkeys(config.group for config in self.scenarios.values()))
+
+    @property
+    def scores_by_group(self) -> bool:
+        """Whether each comparison group has rows of its own to score, and dates of its own."""
+        return self.name in _SCORED_BY_GROUP
+
+    def publishes(self, name: str, scenario: str) -> str:
+        """Name what the study's data publishes for a scenario: its split, say."""
+        box = f"{self.name}_data"
+        if self.scores_by_group:
+            box = f"{box}.{self.scenarios[scenario].group}"
+        return f"{box}.{name}"
 
     def treated(self, task: Task = "forecast") -> list[str]:
         """List the scenarios of a task that treat data and fit models: all but baselines."""
@@ -163,9 +179,12 @@ def read_studies(parameters: Mapping[str, Any]) -> list[Study]:
             _check_baselines(scenario, config, models)
             seen[scenario] = name
             scenarios[scenario] = config
-        baselines = (key for key, model in models.items() if model.get("estimator") == BASELINE)
+        baselines, networks = (
+            frozenset(key for key, model in models.items() if model.get("estimator") == kind)
+            for kind in (BASELINE, NETWORK)
+        )
         sources = parameters.get(name, {}).get("sources", ())
-        studies.append(Study(name, scenarios, tuple(sources), frozenset(baselines)))
+        studies.append(Study(name, scenarios, tuple(sources), baselines, networks))
     return studies
 
 

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from tidemark.alerts import AlertSettings
 from tidemark.config import BASELINE, ScenarioConfig, Strict, StudyName, read_studies
 from tidemark.domain.estimators import EstimatorName
+from tidemark.domain.option_inputs import OWN_IV
 from tidemark.errors import ConfigError, UnknownName
 from tidemark.pipelines.data_engineering.cross_asset.params import (
     CORRELATION_BASELINES,
@@ -23,6 +24,15 @@ from tidemark.pipelines.data_engineering.cross_asset.params import (
     QualityParams,
     SeriesTable,
 )
+from tidemark.pipelines.data_engineering.options.params import (
+    OPTION_BASELINES,
+    BucketParams,
+    ChainParams,
+    GroupParams,
+    OptionPreprocessParams,
+    PricingParams,
+    UniverseParams,
+)
 from tidemark.pipelines.data_engineering.returns.params import (
     BASELINES,
     BaselineParams,
@@ -31,7 +41,12 @@ from tidemark.pipelines.data_engineering.returns.params import (
     ValidationParams,
 )
 from tidemark.pipelines.feature_engineering.returns.params import FeatureParams
-from tidemark.pipelines.modelling.params import AnyModel, RegimeEstimator, TrainParams
+from tidemark.pipelines.modelling.params import (
+    AnyModel,
+    RecurrentEstimator,
+    RegimeEstimator,
+    TrainParams,
+)
 from tidemark.pipelines.params import AuditParams, EvaluationParams, SplitParams
 from tidemark.pipelines.reporting.cross_asset.params import MarketParams
 from tidemark.pipelines.reporting.params import ReportParams
@@ -99,6 +114,37 @@ class CrossAssetParams(Strict):
         return self
 
 
+class OptionsParams(Strict):
+    """All parameters of the options study."""
+
+    validation: ChainParams
+    pricing: PricingParams
+    universe: UniverseParams
+    groups: dict[str, GroupParams]
+    buckets: BucketParams
+    split: SplitParams
+    audit: AuditParams
+    report: ReportParams
+
+    @model_validator(mode="after")
+    def _past_fits_into_warm_up(self) -> Self:
+        if self.universe.warm_up_sessions < self.pricing.volatility_sessions:
+            raise ValueError(
+                f"universe.warm_up_sessions is {self.universe.warm_up_sessions}; it must not be "
+                f"below pricing.volatility_sessions, {self.pricing.volatility_sessions}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _quotes_are_a_day_late(self) -> Self:
+        if self.audit.exogenous_delay_days < 1:
+            raise ValueError(
+                "audit.exogenous_delay_days is 0; quotes of the day itself are what is forecast, "
+                "so it must be at least 1"
+            )
+        return self
+
+
 class Globals(Strict):
     """What ``globals.yml`` may name."""
 
@@ -106,6 +152,7 @@ class Globals(Strict):
     prices_file: Annotated[str, Field(min_length=1)]
     exogenous_file: Annotated[str, Field(min_length=1)]
     series_file: Annotated[str, Field(min_length=1)]
+    chain_file: Annotated[str, Field(min_length=1)]
     yahoo_url: Annotated[str, Field(min_length=1)]
     fred_url: Annotated[str, Field(min_length=1)]
     fred_graph_url: Annotated[str, Field(min_length=1)]
@@ -140,6 +187,7 @@ class Parameters(Strict):
     models: dict[StudyName, dict[str, AnyModel]]
     returns: ReturnsParams
     cross_asset: CrossAssetParams
+    options: OptionsParams
 
     @field_validator("as_of")
     @classmethod
@@ -220,6 +268,8 @@ def _spell_out(parameters: Mapping[str, Any]) -> dict[str, Any]:
             scenario["preprocess"] = treatment.model_dump(mode="json")
             if isinstance(treatment, PairParams):
                 _check_pair(name, treatment, tree["cross_asset"]["series"])
+        if study == "options":
+            _check_groups(scenarios, tree["options"]["groups"])
     return tree
 
 
@@ -228,8 +278,36 @@ _TREATMENTS: dict[tuple[str, str], type[Strict]] = {
     ("returns", "forecast"): PreprocessParams,
     ("cross_asset", "forecast"): CorrelationFeatureParams,
     ("cross_asset", "regimes"): PairParams,
+    ("options", "forecast"): OptionPreprocessParams,
 }
-_BASELINES = {"returns": BASELINES, "cross_asset": CORRELATION_BASELINES}
+_BASELINES = {
+    "returns": BASELINES,
+    "cross_asset": CORRELATION_BASELINES,
+    "options": OPTION_BASELINES,
+}
+
+
+def _check_groups(scenarios: Mapping[str, Any], groups: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse groups without rows of their own, and today's price outside of circular groups."""
+    for name, scenario in scenarios.items():
+        if scenario is None:
+            continue
+        if scenario["group"] not in groups:
+            raise UnknownName.of(
+                f"group of scenarios.options.{name} (options.groups)", scenario["group"], groups
+            )
+        same_day = bool((scenario["preprocess"] or {}).get("same_day"))
+        knows_price = same_day or OWN_IV in scenario["models"]
+        if knows_price and not groups[scenario["group"]]["is_circular"]:
+            raise ConfigError(
+                f"Scenario '{name}' is given today's own price in other words, and its group "
+                f"{scenario['group']} is not circular. Put it into one with is_circular: true."
+            )
+        if same_day and "circular" not in name:
+            raise ConfigError(
+                f"Scenario '{name}' is circular, and its name has to say so in every table. Rename "
+                f"it, to circular_{name} for example."
+            )
 
 
 def _check_baselines(study: str, scenario: str, models: Iterable[str]) -> None:
@@ -258,7 +336,8 @@ def _check_methods(
     scenario: str, task: str, names: Iterable[str], models: Mapping[str, Mapping[str, Any]]
 ) -> None:
     """Refuse forecasts among densities, and densities among forecasts: a group has one score."""
-    asked = get_args(RegimeEstimator if task == "regimes" else EstimatorName)
+    forecasts = (*get_args(EstimatorName), *get_args(RecurrentEstimator))
+    asked = get_args(RegimeEstimator) if task == "regimes" else forecasts
     for name in names:
         estimator = models.get(name, {}).get("estimator")
         if estimator == BASELINE and task == "regimes" and name not in DENSITY_BASELINES:

@@ -9,12 +9,15 @@ from kedro.pipeline import Pipeline
 from tidemark.config import Study
 from tidemark.context import active_studies
 from tidemark.pipelines.data_engineering.cross_asset import pipeline as cross_asset_data
+from tidemark.pipelines.data_engineering.options import pipeline as options_data
 from tidemark.pipelines.data_engineering.returns import pipeline as returns_data
 from tidemark.pipelines.feature_engineering.cross_asset import pipeline as cross_asset_features
+from tidemark.pipelines.feature_engineering.options import pipeline as options_features
 from tidemark.pipelines.feature_engineering.returns import pipeline as returns_features
 from tidemark.pipelines.modelling import pipeline as modelling
 from tidemark.pipelines.reporting import pipeline as reporting
 from tidemark.pipelines.reporting.cross_asset import pipeline as cross_asset_report
+from tidemark.pipelines.reporting.options import pipeline as options_report
 
 STAGES = ("data_engineering", "feature_engineering", "modelling", "reporting")
 
@@ -53,5 +56,9 @@ def _stages(study: Study) -> dict[str, Pipeline]:
 _OWN = {
     "returns": (returns_data.create_pipeline, returns_features.create_pipeline),
     "cross_asset": (cross_asset_data.create_pipeline, cross_asset_features.create_pipeline),
+    "options": (options_data.create_pipeline, options_features.create_pipeline),
 }
-_OWN_REPORTS = {"cross_asset": cross_asset_report.create_pipeline}
+_OWN_REPORTS = {
+    "cross_asset": cross_asset_report.create_pipeline,
+    "options": options_report.create_pipeline,
+}

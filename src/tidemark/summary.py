@@ -9,6 +9,7 @@ from typing import Any
 
 from tidemark.checkpoints.store import CheckpointStore, NodeRecord
 from tidemark.config import RunInfo
+from tidemark.domain.scoring import UNDONE
 
 
 def print_summary(info: RunInfo, run_id: str, seconds: float) -> None:
@@ -87,7 +88,7 @@ def _best_by_scenario(records: Sequence[NodeRecord]) -> dict[str, dict[str, Any]
         if not path.exists():  # the data root was moved since
             continue
         outcome = json.loads(path.read_text(encoding="utf-8"))
-        if outcome["status"] == "failed":
+        if outcome["status"] in UNDONE:
             continue
         held = best.get(outcome["scenario"])
         if held is None or outcome["loss"] < held["loss"]:

@@ -8,7 +8,6 @@ out of the medians and told apart.
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import time
@@ -24,7 +23,9 @@ from tidemark.domain.sequences import SequenceIndex, SequenceSample, build_seque
 SESSIONS = 125
 LENGTH = 20
 COLUMNS = [f"feature_{number}" for number in range(10)]
+SEQUENCES = 1_000_000
 VALIDATION = 4096
+UNITS, BATCH_SIZE = 32, 512
 AIM = 1.1
 
 
@@ -108,39 +109,15 @@ def run_alternately(
     return ours, plain
 
 
-def print_epochs(ours: Clock, plain: Clock, n: int) -> None:
-    """Print seconds per epoch, their ratio, and what the first epoch took beyond."""
-    print(f"\nSeconds per epoch of {n:,} sequences (medians of {len(ours.walls) - 1} epochs)")
-    print(f"  {'':<16} {'project':>9} {'Keras':>9} {'ratio':>7}")
-    for name in ("walls", "processors"):
-        laps = [getattr(clock, name) for clock in (ours, plain)]
-        middle = [statistics.median(lap[1:]) for lap in laps]
-        word = "by the clock" if name == "walls" else "of processors"
-        print(f"  {word:<16} {middle[0]:>9.2f} {middle[1]:>9.2f} {middle[0] / middle[1]:>7.3f}")
-        extra = [lap[0] - value for lap, value in zip(laps, middle, strict=True)]
-        print(f"  {'  first, beyond':<16} {extra[0]:>9.2f} {extra[1]:>9.2f}")
-    print(f"  aim: at most {AIM} times the epoch of Keras; the first also builds and compiles")
-
-
-def main() -> None:
-    """Generate, measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--sequences", type=int, default=1_000_000, help="default 1,000,000")
-    parser.add_argument("--epochs", type=int, default=5, help="that are timed (default 5)")
-    parser.add_argument("--batch-size", type=int, default=512, help="default 512")
-    parser.add_argument("--units", type=int, default=32, help="default 32")
-    options = parser.parse_args()
-    epochs = options.epochs + 1
-    settings = GruSettings(
-        units=options.units, batch_size=options.batch_size, epochs=epochs, patience=epochs
-    )
+def print_epochs(n: int, rounds: int) -> list[tuple[str, float, str]]:
+    """Generate sequences, train both, print seconds per epoch, and return the ratios."""
+    epochs = rounds + 1
+    settings = GruSettings(units=UNITS, batch_size=BATCH_SIZE, epochs=epochs, patience=epochs)
     os.environ["KERAS_BACKEND"] = "jax"
     import jax
     import keras
 
-    frame = make_frame(options.sequences)
+    frame = make_frame(n)
     building = Clock()
     building.start()
     index = build_sequences(frame, ["strike"], "date", COLUMNS, LENGTH)
@@ -148,15 +125,29 @@ def main() -> None:
     held = index.features.nbytes + index.positions.nbytes
     copied = index.n_rows * LENGTH * (4 * len(COLUMNS) + 1)
     print(
-        f"Keras {keras.__version__} on JAX {jax.__version__}, {jax.default_backend()}; "
-        f"{settings.units} units, batches of {settings.batch_size}"
+        f"\nEpochs of {n:,} sequences of {LENGTH} x {len(COLUMNS)} (medians of {rounds}; Keras "
+        f"{keras.__version__} on JAX {jax.__version__}, {jax.default_backend()}; {UNITS} units, "
+        f"batches of {BATCH_SIZE})"
     )
-    print(f"\nIndex of {index.n_rows:,} sequences of {LENGTH} x {len(COLUMNS)}")
-    print(f"  built in {building.walls[0]:.2f} s ({building.processors[0]:.2f} s of processors)")
-    print(f"  holds {held / 1e6:.0f} MB; copied out, sequences and masks take {copied / 1e6:.0f}")
-    label = frame["label"].to_numpy()
-    print_epochs(*run_alternately(index, label, options.sequences, settings), options.sequences)
+    print(
+        f"  their index is built in {building.walls[0]:.2f} s and holds {held / 1e6:.0f} MB; "
+        f"copied out, they take {copied / 1e6:.0f} MB"
+    )
+    ours, plain = run_alternately(index, frame["label"].to_numpy(), n, settings)
+    print(f"  {'seconds':<22} {'tidemark':>9} {'Keras':>9}")
+    clock = _print_laps("by the clock", ours.walls, plain.walls)
+    processors = _print_laps("of processors", ours.processors, plain.processors)
+    return [
+        ("epoch of tidemark over Keras, by the clock", clock, f"at most {AIM}"),
+        ("epoch of tidemark over Keras, seconds of processors", processors, ""),
+    ]
 
 
-if __name__ == "__main__":
-    main()
+def _print_laps(what: str, ours: list[float], plain: list[float]) -> float:
+    """Print the medians of both and what their first epochs, which compile, take beyond."""
+    middle = [statistics.median(laps[1:]) for laps in (ours, plain)]
+    print(f"  {what:<22} {middle[0]:>9.2f} {middle[1]:>9.2f}")
+    print(
+        f"  {'  first epoch, beyond':<22} {ours[0] - middle[0]:>9.2f} {plain[0] - middle[1]:>9.2f}"
+    )
+    return middle[0] / middle[1]

@@ -1,27 +1,21 @@
 """What a large file of option chains costs: read, checked, cleaned and stored in bounded memory.
 
-``python tests/benchmarks/option_chains.py FOLDER [--rounds N] [--rows N]`` tiles the chain in the
-layout of OptionsDX that FOLDER holds, with its dates moved, to the size of three years of SPY
-(3,589,079 rows of 33 columns), and does in turn, each in a process of its own:
+A chain in the layout of OptionsDX is tiled, with its dates moved, to the size of three years of
+SPY, and two ways do the same with it in turn, each in a process of its own:
 
 - ``tidemark``: read in chunks, convert, check everything, and store what is kept and what is not.
 - ``pandas``: ``read_csv`` with its defaults and the filters of rows alone, without parity, copies
   of days, facts of days and storing.
-
-It prints seconds of the clock and of the processor, the peak memory as Linux tells it, and how
-many times faster the first is. Aims: at most 2.5 GB; at least 3 times.
 """
 
 from __future__ import annotations
 
-import argparse
-import resource
+import multiprocessing
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -34,6 +28,7 @@ ROWS = 3_589_079
 SHIFTS = (0, 2, 4, 26, 76, 85, 87, 359, 361)
 PERIOD_DAYS = 35  # what the sample is moved by as a whole: longer than it is, weekdays stay
 RATE, TOLERANCE = 0.005, 0.05
+AIM, AIM_GB = 3.0, 2.5
 
 
 def tile(sample: Path, out: Path, rows: int) -> None:
@@ -119,55 +114,60 @@ def do_pandas(file: Path, _: Path) -> int:
 WAYS: dict[str, Callable[[Path, Path], int]] = {"tidemark": do_tidemark, "pandas": do_pandas}
 
 
+def print_intake(sample: Path, n_rows: int, rounds: int) -> list[tuple[str, float, str]]:
+    """Make the file, measure both ways in turn, print what they cost, and return the ratios."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        file = folder / "chain.txt"
+        tile(sample, file, n_rows)
+        print(
+            f"\n{n_rows:,} rows of 33 columns, {file.stat().st_size / 1e9:.2f} GB, read, checked, "
+            f"cleaned and stored (medians of {rounds})"
+        )
+        costs = [{way: run_alone(way, file, folder) for way in WAYS} for _ in range(rounds)]
+    print(f"  {'':<10} {'clock s':>9} {'processor s':>12} {'peak GB':>9} {'kept':>12}")
+    for way in WAYS:
+        clock, processor, peak, kept = zip(*(one[way] for one in costs), strict=True)
+        print(
+            f"  {way:<10} {statistics.median(clock):>9.1f} {statistics.median(processor):>12.1f} "
+            f"{max(peak):>9.2f} {kept[0]:>12,}"
+        )
+    clock, processor = (
+        statistics.median(one["pandas"][place] / one["tidemark"][place] for one in costs)
+        for place in (0, 1)
+    )
+    return [
+        ("pandas over tidemark, by the clock", clock, f"at least {AIM}"),
+        ("pandas over tidemark, seconds of processors", processor, ""),
+        ("GB that tidemark takes", max(one["tidemark"][2] for one in costs), f"at most {AIM_GB}"),
+    ]
+
+
 def run_alone(way: str, file: Path, folder: Path) -> tuple[float, float, float, int]:
-    """Do one of the ways in a process of its own; return its seconds, its GB and what it kept."""
-    command = [sys.executable, __file__, "--way", way, str(file), str(folder)]
-    answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    return float(answer[0]), float(answer[1]), float(answer[2]), int(answer[3])
+    """Do one of the ways in a process of its own, which knows nothing of this one."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(measure, way, file, folder).result()
 
 
-def measure(way: str, file: Path, folder: Path) -> None:
-    """Do one of the ways here, and print what it cost; importing libraries is no part of it."""
+def measure(way: str, file: Path, folder: Path) -> tuple[float, float, float, int]:
+    """Do one of the ways here; return seconds, processors' seconds, peak GB and how many it kept.
+
+    Importing libraries is no part of it.
+    """
     import pyarrow.csv
     import pyarrow.parquet  # noqa: F401
 
     clock, processor = time.perf_counter(), time.process_time()
     kept = WAYS[way](file, folder)
     clock, processor = time.perf_counter() - clock, time.process_time() - processor
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # kB on Linux
-    print(clock, processor, peak, kept)
+    return clock, processor, read_peak(), kept
 
 
-def main() -> None:
-    """Make the file, measure both ways in turn, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--rows", type=int, default=ROWS)
-    parser.add_argument("--way", choices=WAYS)
-    parser.add_argument("place", type=Path)
-    parser.add_argument("folder", type=Path, nargs="?")
-    given = parser.parse_args()
-    if given.way:
-        measure(given.way, given.place, given.folder)
-        return
-    (sample,) = given.place.glob("*.txt")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        file = folder / "chain.txt"
-        tile(sample, file, given.rows)
-        print(f"{given.rows:,} rows, {file.stat().st_size / 2**30:.2f} GB, {given.rounds} rounds")
-        rounds = [{way: run_alone(way, file, folder) for way in WAYS} for _ in range(given.rounds)]
-    print(f"{'':10}{'clock s':>10}{'processor s':>13}{'peak GB':>9}{'kept':>12}")
-    for way in WAYS:
-        clock, processor, peak, kept = zip(*(one[way] for one in rounds), strict=True)
-        print(
-            f"{way:10}{statistics.median(clock):10.1f}{statistics.median(processor):13.1f}"
-            f"{max(peak):9.2f}{kept[0]:12,}"
-        )
-    for what, place in (("clock", 0), ("processor", 1)):
-        ratios = sorted(one["pandas"][place] / one["tidemark"][place] for one in rounds)
-        print(f"times faster by the {what}: {', '.join(f'{ratio:.2f}' for ratio in ratios)}")
+def read_peak() -> float:
+    """Read this process's peak memory in GB; NaN but on Linux.
 
-
-if __name__ == "__main__":
-    main()
+    ``getrusage`` would count what the process held that started this one.
+    """
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(one.split()[1]) / 2**20 for one in lines if "VmHWM" in one), np.nan)

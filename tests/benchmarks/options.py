@@ -1,12 +1,18 @@
-r"""What option prices, implied volatilities and greeks cost, and how exact they are.
+r"""What the study of options costs: ratios to others' work, and absolute figures, in one table.
 
-``python tests/benchmarks/options.py [--rounds N] [--quotes N] [part ...]`` prints one table for
-each part, in seconds of the processor, one thread:
+``python tests/benchmarks/options.py [part ...]`` measures the parts that are named, or all, prints
+the details of each, and one table of what was measured beside its aim:
 
-- ``volatilities``: prices, implied volatilities and greeks of random contracts, a million at a
-  time, and the error of the volatilities. Aims: at most 1.0 s per million volatilities and not
-  slower than py_vollib_vectorized, 0.25 s per million for all greeks, an error below 1e-9 wherever
-  vega exceeds 1e-4 of the spot.
+- ``volatilities``: prices, implied volatilities and greeks of a million random contracts, in
+  seconds of the processor, one thread, and the error of the volatilities wherever vega exceeds
+  1e-4 of the spot; against py_vollib_vectorized where ``--oracle`` is given.
+- ``intake``: 3,589,079 rows of 33 columns in the layout of OptionsDX, read, checked, cleaned and
+  stored, against ``pandas.read_csv`` with its defaults and the same filters of rows. The file is
+  tiled from ``--sample``; it takes 1.3 GB where temporary files go (TMPDIR) and is removed.
+- ``network``: an epoch of the GRU over 1,000,000 sequences of 20 x 10, against the same network
+  in plain Keras with arrays in memory. It needs Keras and JAX (``pip install 'tidemark[deep]'``).
+
+All of it takes ten minutes on two cores; ``--share 0.02 --rounds 1`` is a trial.
 
 py_vollib_vectorized compiles with numba and needs packages of its own, so it runs in an
 environment of its own, made by::
@@ -14,8 +20,6 @@ environment of its own, made by::
     python -m venv ORACLE
     ORACLE/bin/pip install py_vollib_vectorized==0.1.1 py_vollib==1.0.1 \
         py_lets_be_rational==1.0.1 numba==0.68.1 numpy==2.4.6 pandas==3.1.1 scipy==1.17.1
-
-and is timed, in turn with ours, where ``--oracle ORACLE/bin/python`` is given.
 """
 
 from __future__ import annotations
@@ -29,14 +33,23 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import gru
 import numpy as np
+import option_chains
 from threadpoolctl import threadpool_limits
 
 from tidemark.domain.black_scholes import greeks, price, solve_implied_volatility
 
+# What was measured, its value, and the aim in words, if there is one.
+Figure = tuple[str, float, str]
+
+PROJECT = Path(__file__).parents[2]
+SAMPLE = PROJECT.parent / "shared" / "data" / "options" / "optionsdx_raw"
+QUOTES = 1_000_000
 SEED = 1
 # Reads contracts, compiles on some of them, prints seconds, writes volatilities.
 ORACLE = """
@@ -95,66 +108,129 @@ def run_oracle(python: str, contracts: Path, found: Path) -> float:
     return float(done.stdout.split()[-1])
 
 
-def print_volatilities(options: argparse.Namespace) -> None:
+def print_volatilities(n: int, rounds: int, oracle: str | None) -> list[Figure]:
     """Time prices, implied volatilities and greeks, and compare volatilities with the true ones."""
-    made = make_contracts(options.quotes)
+    made = make_contracts(n)
     where = made["spot"], made["strike"], made["time"], made["rate"]
     is_call, carry = made["is_call"], made["rate"] - made["dividend"]
     contract = (*where, made["vol"], is_call, carry)
     price(*(values[:1] for values in contract))  # the first call imports
-    seconds: dict[str, list[float]] = {"price": [], "solve_implied_volatility": [], "greeks": []}
+    seconds: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         stored, found = Path(folder, "contracts.npz"), Path(folder, "found.npy")
-        for _ in range(options.rounds):
+        for _ in range(rounds):
             taken, prices = measure(lambda: price(*contract))
-            seconds["price"].append(taken)
+            seconds.setdefault("price", []).append(taken)
             solve = partial(solve_implied_volatility, prices, *where, is_call, carry)
             taken, solved = measure(solve)
-            seconds["solve_implied_volatility"].append(taken)
+            seconds.setdefault("solve_implied_volatility", []).append(taken)
             taken, sensitivities = measure(lambda: greeks(*contract))
-            seconds["greeks"].append(taken)
-            if options.oracle:
+            seconds.setdefault("greeks", []).append(taken)
+            if oracle:
                 np.savez(stored, prices=prices, **made)
-                taken = run_oracle(options.oracle, stored, found)
+                taken = run_oracle(oracle, stored, found)
                 seconds.setdefault("py_vollib_vectorized", []).append(taken)
-        others = {"py_vollib_vectorized": np.load(found)} if options.oracle else {}
-    print(
-        f"\n{options.quotes:,} contracts (seconds of the processor per million, one thread; "
-        f"medians of {options.rounds})"
-    )
-    for name, values in seconds.items():
-        print(f"  {name:<26} {statistics.median(values) / options.quotes * 1e6:>6.3f} s")
+        others = {"py_vollib_vectorized": np.load(found)} if oracle else {}
+    per_million = {name: statistics.median(each) / n * 1e6 for name, each in seconds.items()}
+    print(f"\n{n:,} contracts (seconds of the processor per million; medians of {rounds})")
+    for name, value in per_million.items():
+        print(f"  {name:<26} {value:>6.3f} s")
     is_sensitive = 100.0 * sensitivities.vega > 1e-4 * made["spot"]
     print(f"  errors of volatilities where vega exceeds 1e-4 of spot ({is_sensitive.sum():,})")
     for name, values in ({"solve_implied_volatility": solved.vol_annual} | others).items():
-        error = np.abs(values - made["vol"])[is_sensitive]
-        middle, high = np.nanquantile(error, [0.5, 0.999])
-        print(
-            f"  {name:<26} median {middle:.1e}, 99.9 % {high:.1e}, largest "
-            f"{np.nanmax(error):.1e}, missing {np.isnan(error).sum()}"
+        print_errors(name, np.abs(values - made["vol"])[is_sensitive])
+    return list_figures(per_million, np.abs(solved.vol_annual - made["vol"])[is_sensitive])
+
+
+def print_errors(name: str, error: np.ndarray) -> None:
+    """Print how large the errors of one package's volatilities are."""
+    middle, high = np.nanquantile(error, [0.5, 0.999])
+    print(
+        f"  {name:<26} median {middle:.1e}, 99.9 % {high:.1e}, largest {np.nanmax(error):.1e}, "
+        f"missing {np.isnan(error).sum()}"
+    )
+
+
+def list_figures(per_million: dict[str, float], error: np.ndarray) -> list[Figure]:
+    """List what the aims of the mathematics are about; a missing volatility has no error."""
+    ours, theirs = (
+        per_million.get(name, np.nan)
+        for name in ("solve_implied_volatility", "py_vollib_vectorized")
+    )
+    return [
+        ("py_vollib_vectorized over tidemark", theirs / ours, "at least 1"),
+        ("seconds per million volatilities", ours, "at most 1.0"),
+        ("seconds per million of all greeks", per_million["greeks"], "at most 0.25"),
+        ("largest error of a volatility", float(np.max(error)), "below 1e-9"),
+    ]
+
+
+def find_sample(place: Path) -> Path:
+    """Find the file of OptionsDX to tile: the place itself, or the only text in it."""
+    files = [place] if place.is_file() else sorted(place.glob("*.txt"))
+    if len(files) != 1:
+        sys.exit(
+            f"The part 'intake' tiles one file in the layout of OptionsDX; '{place}' "
+            f"{'holds ' + str(len(files)) if place.is_dir() else 'is absent'}. Give the file, or "
+            "the folder that holds it alone, by --sample; or name the other parts."
         )
-    print("  aims: 1.0 s and not slower than the other for volatilities, 0.25 s for greeks, 1e-9")
+    return files[0]
 
 
-PARTS = {"volatilities": print_volatilities}
+PARTS: dict[str, Callable[[argparse.Namespace], list[Figure]]] = {
+    "volatilities": lambda given: print_volatilities(
+        round(QUOTES * given.share), given.rounds, given.oracle
+    ),
+    "intake": lambda given: option_chains.print_intake(
+        find_sample(given.sample), round(option_chains.ROWS * given.share), given.rounds
+    ),
+    "network": lambda given: gru.print_epochs(round(gru.SEQUENCES * given.share), given.rounds),
+}
 
 
-def main() -> None:
-    """Measure the chosen parts and print their tables."""
+def read_options() -> argparse.Namespace:
+    """Read the command line, and refuse what would fail later."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)} (default all)")
-    parser.add_argument("--rounds", type=int, default=5, help="repetitions (default 5)")
-    parser.add_argument("--quotes", type=int, default=1_000_000, help="default 1,000,000")
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)} (all)")
+    parser.add_argument("--rounds", type=int, default=3, help="repetitions; epochs (3)")
+    parser.add_argument("--share", type=float, default=1.0, help="of the sizes above (1.0)")
+    parser.add_argument(
+        "--sample",
+        type=Path,
+        default=SAMPLE,
+        help="file of OptionsDX that is tiled, or its folder (../shared/data/options/"
+        "optionsdx_raw beside the project)",
+    )
     parser.add_argument("--oracle", help="python that has py_vollib_vectorized")
-    options = parser.parse_args()
-    unknown = sorted(set(options.parts) - set(PARTS))
+    given = parser.parse_args()
+    given.parts = given.parts or list(PARTS)
+    unknown = sorted(set(given.parts) - set(PARTS))
     if unknown:
         parser.error(f"no part {', '.join(unknown)}: choose of {', '.join(PARTS)}")
+    if given.rounds < 1 or not 0.0 < given.share <= 1.0:
+        parser.error("give --rounds of at least 1 and a --share above 0, up to 1")
+    if "intake" in given.parts:
+        find_sample(given.sample)
+    absent = [name for name in ("keras", "jax") if find_spec(name) is None]
+    if "network" in given.parts and absent:
+        parser.error(
+            f"the part 'network' needs {' and '.join(absent)}: pip install 'tidemark[deep]', or "
+            "name the other parts"
+        )
+    return given
+
+
+def main() -> None:
+    """Measure the chosen parts and print one table of their figures."""
+    given = read_options()
     with threadpool_limits(1):
-        for name in options.parts or PARTS:
-            PARTS[name](options)
+        figures = [(part, *one) for part in given.parts for one in PARTS[part](given)]
+    print(f"\n{'part':<14} {'':<52} {'measured':>12}   aim")
+    for part, what, value, aim in figures:
+        shown = "not measured" if np.isnan(value) else f"{value:.3g}"
+        print(f"{part:<14} {what:<52} {shown:>12}   {aim}")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from tidemark.domain.chain_layouts import (
     convert_yahoo_answer,
     read_sizes,
 )
+from tidemark.domain.chain_rows import find_runs, is_one_text, take_rows
 from tidemark.domain.chains import (
     COLUMNS,
     KEY,
@@ -273,3 +274,42 @@ def test_terms_are_of_known_words() -> None:
     """A typing error in the catalog is found when it is read."""
     with pytest.raises(ValueError, match="'noon'"):
         Terms("noon", "european")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("root", [["A"] * 5, ["A", "B", "A", "A", "A"], ["A", None, "A", "A", "A"]])
+@pytest.mark.parametrize("rows", [[], [3], [0, 1, 2, 4], [4, 3, 2, 1, 0]])
+def test_rows_are_chosen_as_pandas_chooses_them(root: list[str | None], rows: list[int]) -> None:
+    """Whether texts differ or not, and one is missing or not."""
+    frame = pd.DataFrame(
+        {
+            "root": pd.Series(root, dtype="str"),
+            "quote_date": pd.date_range("2019-05-16", periods=5, unit="us"),
+            "bid": [1.0, np.nan, 3.0, 4.0, 5.0],
+            "is_last": [False, False, False, False, True],
+        }
+    )
+
+    chosen = take_rows(frame, np.array(rows, dtype="int64"))
+
+    pd.testing.assert_frame_equal(chosen, frame.iloc[rows].reset_index(drop=True))
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1)), max_size=12))
+def test_runs_are_of_one_value_and_spread_to_their_rows(pairs: list[tuple[int, int]]) -> None:
+    """Spreading the first value of each run gives the column; neighbouring runs differ."""
+    columns = np.array(pairs, dtype="int64").reshape(-1, 2).T
+
+    runs = find_runs(*columns)
+
+    for values in columns:
+        np.testing.assert_array_equal(runs.spread(values[runs.first]), values)
+    first = columns[:, runs.first]
+    assert (first[:, 1:] != first[:, :-1]).any(axis=0).all()
+
+
+def test_one_text_is_neither_missing_nor_none() -> None:
+    """A column without a row, or with a blank, has not one text."""
+    for texts, expected in ((["A", "A"], True), (["A", "B"], False), (["A", None], False)):
+        assert is_one_text(pd.Series(texts, dtype="str")) is expected
+    assert not is_one_text(pd.Series([], dtype="str"))
+    assert not is_one_text(pd.Series([None], dtype="str"))

@@ -262,6 +262,37 @@ def test_parity_of_american_chains_keeps_the_rate_that_is_given() -> None:
     np.testing.assert_allclose(held, SPOT * np.exp(-0.02 * t), atol=1e-6)
 
 
+@pytest.mark.parametrize("step", [0.5, 1.0, 4.0])
+def test_parity_of_american_chains_is_a_median_of_the_nearest_pairs(step: float) -> None:
+    """The seven with the smallest difference of call and put, counted out one by one."""
+    rng = np.random.default_rng(5)
+    strikes = SPOT + step * np.arange(-8, 9)
+    parts = []
+    for days in (30, 60, 90):
+        chosen = np.sort(rng.choice(strikes, 12, replace=False))
+        rows = pd.DataFrame({"strike": np.repeat(chosen, 2), "option_type": ["call", "put"] * 12})
+        middle = SPOT - rows["strike"] + rng.integers(-2, 3, len(rows)) / 4.0  # with ties
+        price = np.where(rows["option_type"] == "call", 50.0 + middle, 50.0)
+        expiration = pd.Timestamp("2020-01-02") + pd.Timedelta(days=days)
+        parts.append(rows.assign(price=price, expiration=expiration, time_years=days / 365))
+    same = {"quote_date": pd.Timestamp("2020-01-02"), "root": "X", "underlying_price": SPOT}
+    terms = {"exercise_style": "american", "rate_continuous": 0.0, "carry_continuous": 0.0}
+    chain = pd.concat(parts, ignore_index=True).assign(**same, **terms)
+
+    # A spread that is a power of two leaves ties what they are.
+    held, _ = imply_parity(_quotes(chain, 0.25, 0.0), number_keys(chain))
+
+    for _, rows in chain.groupby("expiration"):
+        call, put = (
+            rows[rows["option_type"] == kind].set_index("strike")["price"]
+            for kind in ("call", "put")
+        )
+        middle = call - put
+        nearest = middle.abs().sort_values(kind="stable").index[:7]
+        expected = float(np.median(middle[nearest] + nearest))
+        np.testing.assert_allclose(held[rows.index], expected, rtol=1e-14)
+
+
 def test_few_pairs_imply_nothing() -> None:
     """Five strikes are too few to check a line by."""
     chain = _model()

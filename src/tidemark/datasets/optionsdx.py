@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _BLANKS = ["", " "]
 # Small blocks stay in the processor's cache while they are parsed; large chunks cost fewer calls.
 _BLOCK_BYTES = 2 << 20
-_MIN_ROWS = 65_536
+_MIN_ROWS = 131_072
 
 
 class OptionsDXDataset(ChainFileDataset):

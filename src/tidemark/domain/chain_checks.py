@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tidemark.domain.chain_days import Closing, find_repeats, is_session, measure_spot_gap
+from tidemark.domain.chain_rows import find_runs, take_rows
 from tidemark.domain.chains import (
     COLUMNS,
     ChainKeys,
@@ -189,18 +190,19 @@ def check_chunk(
     for number, name in reversed(list(enumerate(leaves, 1))):
         code[faults[name]] = number
     out = code > 0
-    kept = chain if not out.any() else chain[~out]
-    zero_day = faults["zero_day"] if not out.any() else faults["zero_day"][~out]
-    reason = pick_texts(["", *leaves], code[out])
-    quarantine = chain[out].reset_index(drop=True).assign(reason=reason.array)
-    first = np.flatnonzero(np.diff(day, prepend=-1))
+    staying, left = np.flatnonzero(~out), np.flatnonzero(out)
+    kept = take_rows(chain, staying) if len(left) else chain
+    kept = kept.assign(zero_day=faults["zero_day"][staying])
+    quarantine = take_rows(chain, left).assign(reason=pick_texts(["", *leaves], code[left]).array)
     n = len(dates)
     days = pd.DataFrame(
         {
             "quote_date": dates,
             "is_session": session,
             "contracts": np.bincount(day, minlength=n),
-            "underlying_price": chain["underlying_price"].to_numpy()[first],
+            "underlying_price": chain["underlying_price"].to_numpy()[
+                np.searchsorted(day, np.arange(n))
+            ],
             "same_quotes": repeats["same_quotes"].to_numpy(),
             "same_trades": repeats["same_trades"].to_numpy(),
             "spot_gap": measure_spot_gap(quotes, keys, years, day, n),
@@ -209,7 +211,6 @@ def check_chunk(
             **_count_vendor_faults(chain, keys, day, n),
         }
     )
-    kept = kept.reset_index(drop=True).assign(zero_day=zero_day)
     return CheckedChunk(kept, quarantine, days, last)
 
 
@@ -222,7 +223,7 @@ def _sort(chain: pd.DataFrame) -> tuple[pd.DataFrame, ChainKeys]:
     if np.all(keys.quote[1:] >= keys.quote[:-1]):
         return chain.reset_index(drop=True), keys
     order = np.argsort(keys.quote, kind="stable")
-    return chain.take(order).reset_index(drop=True), keys.take(order)
+    return take_rows(chain, order), keys.take(order)
 
 
 def _number_dates(chain: pd.DataFrame) -> tuple[pd.DatetimeIndex, Integers]:
@@ -230,8 +231,8 @@ def _number_dates(chain: pd.DataFrame) -> tuple[pd.DatetimeIndex, Integers]:
     values = chain["quote_date"].to_numpy()
     if np.isnat(values).any():
         raise ValueError("Rows of the chain have no quote date. Fill or remove them.")
-    begins = np.append(True, values[1:] != values[:-1])
-    return pd.DatetimeIndex(values[begins]), np.cumsum(begins) - 1
+    runs = find_runs(values)
+    return pd.DatetimeIndex(values[runs.first]), runs.spread(np.arange(len(runs.first)))
 
 
 def _find_row_faults(chain: pd.DataFrame, keys: ChainKeys, years: Floats) -> dict[str, Flags]:

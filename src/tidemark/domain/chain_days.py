@@ -70,7 +70,7 @@ def find_repeats(
     closing : Closing
         The last day.
     """
-    edges = np.append(np.flatnonzero(np.diff(day, prepend=-1)), len(day))
+    edges = np.searchsorted(day, np.arange(len(dates) + 1))
     values = {name: chain[name].to_numpy() for name in _COMPARED}
     found = np.full((len(dates), 2), np.nan)
     for number in range(1, len(dates)):

@@ -57,6 +57,17 @@ _SENTENCES = {
 }
 
 
+def explain_reason(reason: str) -> str:
+    """Say what is wrong with quotes that have a fault of ``REASONS``.
+
+    Examples
+    --------
+    >>> explain_reason("crossed")
+    'quotes have a bid above their ask'
+    """
+    return _SENTENCES[reason].partition(". ")[0]
+
+
 @dataclass(frozen=True)
 class DaySettings:
     """What the checks of days assume.

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tidemark.domain.chain_rows import find_runs, is_one_text
 from tidemark.errors import describe_examples
 
 Floats = npt.NDArray[np.float64]
@@ -159,7 +160,9 @@ def _cast(value: Any, kind: str, index: pd.RangeIndex) -> Any:
 
 def repeat_text(text: str, rows: int) -> pd.Series:
     """Repeat a text in a column of type ``str``."""
-    return pick_texts([text], np.zeros(rows, dtype="int8"))
+    import pyarrow as pa
+
+    return pd.Series(pa.repeat(pa.scalar(text, pa.large_string()), rows), dtype="str")
 
 
 def pick_texts(words: Iterable[str], codes: npt.NDArray[Any]) -> pd.Series:
@@ -182,8 +185,10 @@ def measure_time_years(chain: pd.DataFrame) -> Floats:
     That options on the S&P 500 are quoted until 16:15, that sessions may end early, and the hour
     that summer time takes and gives back are left out.
     """
-    left = (chain["expiration"] - chain["quote_date"]).to_numpy()
-    days = left / np.timedelta64(1, "D")
+    expiration, quoted = chain["expiration"].to_numpy(), chain["quote_date"].to_numpy()
+    runs = find_runs(expiration, quoted)
+    left = expiration[runs.first] - quoted[runs.first]
+    days = runs.spread(left / np.timedelta64(1, "D"))
     is_am = (chain["settlement"] == "am").to_numpy()
     years = (days - np.where(is_am, _AM_SHORTER_DAYS, 0.0)) / _DAYS_A_YEAR
     return np.asarray(years, dtype="float64")
@@ -246,14 +251,12 @@ def number_keys(chain: pd.DataFrame) -> ChainKeys:
             f"Option types are 'call' and 'put'; found {describe_examples(found)}. Rename them."
         )
     day, expiration = _number_days(chain["quote_date"]), _number_days(chain["expiration"])
-    names, uniques = pd.factorize(chain["root"], sort=True)
-    root = np.maximum(names, 0).astype("int64")
+    root, n_roots = _number_roots(chain["root"])
     with np.errstate(invalid="ignore"):
         strikes = np.nan_to_num(chain["strike"].to_numpy(dtype="float64"), posinf=0, neginf=0)
     strike = np.rint(np.maximum(strikes, 0.0) * _STRIKE_UNIT).astype("int64")
     is_put = (~is_call).astype("int64")
     n_days, n_expirations, n_strikes = (_span(one) for one in (day, expiration, strike))
-    n_roots = max(len(uniques), 1)
     if n_days * n_roots * n_expirations * 2 * n_strikes >= 2**63:
         raise ValueError(
             "The chain's dates and strikes are too far apart to be numbered. Look for wrong "
@@ -273,11 +276,22 @@ def number_keys(chain: pd.DataFrame) -> ChainKeys:
     )
 
 
+def _number_roots(roots: pd.Series) -> tuple[Integers, int]:
+    """Give roots numbers that sort as they do, missing ones the first, and count them."""
+    if is_one_text(roots):
+        return np.zeros(len(roots), dtype="int64"), 1
+    numbers, uniques = pd.factorize(roots, sort=True)
+    return np.maximum(numbers, 0).astype("int64"), max(len(uniques), 1)
+
+
 def _number_days(dates: pd.Series) -> Integers:
-    known = dates.notna().to_numpy()
-    days = dates.to_numpy().astype("datetime64[D]").astype("int64")
+    values = dates.to_numpy()
+    runs = find_runs(values)
+    values = values[runs.first]
+    known = ~np.isnat(values)
+    days = values.astype("datetime64[D]").astype("int64")
     first = days[known].min() if known.any() else 0
-    numbered: Integers = np.where(known, days - first, 0)
+    numbered: Integers = runs.spread(np.where(known, days - first, 0))
     return numbered
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tidemark.domain.plotting import Quantity
+from tidemark.domain.scoring import UNDONE
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ _METRICS = {
     "r2": Metric("R2 against the mean of the same rows", "%", neutral=0.0),
     "r2_oos_zero": Metric("out-of-sample R2 against zero", "%", neutral=0.0),
     "r2_oos_mean": Metric("out-of-sample R2 against the mean of the past", "%", neutral=0.0),
+    "r2_oos_surface": Metric("out-of-sample R2 against yesterday's surface", "%", neutral=0.0),
     "hit_rate": Metric("hit rate of the sign", "%", neutral=50.0),
     "auc": Metric("area under the ROC curve", "0 to 1", neutral=0.5),
     "ic": Metric("information coefficient", "from \N{MINUS SIGN}1 to 1", neutral=0.0),
@@ -89,7 +91,7 @@ class ChartCell:
     @property
     def excuse(self) -> str:
         """Why there is not."""
-        return "failed" if self.status == "failed" else "not defined"
+        return self.status if self.status in UNDONE else "not defined"
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ def read_cells(table: pd.DataFrame, name: str, quantity: Quantity) -> ChartCells
 
 
 def _read_cell(row: Mapping[Hashable, Any], name: str, scale: float) -> ChartCell:
-    is_usable = row["status"] != "failed" and math.isfinite(row[name])
+    is_usable = row["status"] not in UNDONE and math.isfinite(row[name])
     value, low, high = (
         scale * float(row.get(f"{name}{end}", math.nan)) if is_usable else math.nan
         for end in ("", "_low", "_high")

@@ -189,10 +189,13 @@ def draw_heat_map(table: pd.DataFrame, metric: str, quantity: Quantity = TARGET)
     bar.set_label(f"{cells.unit}, {cells.metric.hint}", fontsize=LABEL_SIZE, color=INK)
     bar.ax.tick_params(labelsize=TEXT_SIZE)
     failed = any(cell.status == "failed" for cell in cells.without)
-    undefined = any(cell.status != "failed" for cell in cells.without)
+    undefined = {cell.excuse for cell in cells.without if cell.status != "failed"}
     add_caption(
         figure,
-        " ".join(["Crossed: failed."] * failed + ["Dash: not defined."] * undefined),
+        " ".join(
+            ["Crossed: failed."] * failed
+            + [f"Dash: {' or '.join(sorted(undefined))}."] * bool(undefined)
+        ),
         f"Beyond the colours: {n_beyond} of {len(cells.valued)} values." * bool(n_beyond),
         cells.fallback_note,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-EstimatorName = Literal["baseline", "linear", "ridge", "svr", "poly2"]
+EstimatorName = Literal["baseline", "linear", "ridge", "svr", "poly2", "hist_gradient_boosting"]
 
 REGRESSOR_STEP = "regressor"
 
@@ -19,6 +19,9 @@ GRID_NAMES: dict[EstimatorName, frozenset[str]] = {
     "ridge": frozenset({"alpha"}),
     "svr": frozenset({"C", "epsilon"}),
     "poly2": frozenset({"alpha"}),
+    "hist_gradient_boosting": frozenset(
+        {"learning_rate", "max_iter", "max_leaf_nodes", "min_samples_leaf", "l2_regularization"}
+    ),
 }
 
 
@@ -59,6 +62,7 @@ def describe_estimator(name: str, n_rows: int, approximation: Approximation) -> 
         "ridge": "ridge regression",
         "svr": "exact RBF support vectors",
         "poly2": "ridge regression on all products of two features",
+        "hist_gradient_boosting": "gradient boosting of trees on binned features",
     }[name]
 
 
@@ -69,7 +73,7 @@ def make_estimator(
 
     Parameters
     ----------
-    name : {"linear", "ridge", "svr", "poly2"}
+    name : {"linear", "ridge", "svr", "poly2", "hist_gradient_boosting"}
         A baseline is not fitted and has no estimator. ``svr`` also standardises the target: with
         daily returns of a hundredth, every residual would fall inside the tube and the model
         would predict a constant.
@@ -78,7 +82,7 @@ def make_estimator(
     approximation : Approximation
         The bound and the size of the Nystroem map.
     seed : int
-        Seed of the Nystroem map's sample.
+        Seed of the Nystroem map's sample, and of the features' bins.
 
     References
     ----------
@@ -86,6 +90,7 @@ def make_estimator(
     Machines, NIPS 13.
     """
     from sklearn.compose import TransformedTargetRegressor
+    from sklearn.ensemble import HistGradientBoostingRegressor
     from sklearn.kernel_approximation import Nystroem
     from sklearn.linear_model import LinearRegression, Ridge
     from sklearn.pipeline import Pipeline
@@ -101,6 +106,14 @@ def make_estimator(
         steps.append(("products", PolynomialFeatures(degree=2, include_bias=False)))
         steps.append(("product_scaler", StandardScaler(copy=False)))
         steps.append((REGRESSOR_STEP, Ridge(solver="cholesky", copy_X=False)))
+    elif name == "hist_gradient_boosting":
+        # It would stop early by rows drawn at random, and those of one date know each other.
+        steps.append(
+            (
+                REGRESSOR_STEP,
+                HistGradientBoostingRegressor(early_stopping=False, random_state=seed),
+            )
+        )
     elif n_rows <= approximation.exact_max_rows:
         steps.append((REGRESSOR_STEP, _standardise_target(TransformedTargetRegressor, SVR())))
     else:

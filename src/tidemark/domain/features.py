@@ -8,6 +8,10 @@ import pandas as pd
 
 from tidemark.domain.panel import stack_wide
 
+# What is known of a row beside its features: what is to be forecast, a forecast that models may
+# correct, and whether the row counts at all, is forecast, and is learnt from.
+LABELS = ("target", "offset", "eligible", "is_scored", "is_learnt")
+
 
 def build_features(
     returns: pd.DataFrame,
@@ -62,5 +66,5 @@ def build_features(
 
 
 def feature_columns(table: pd.DataFrame, keys: Sequence[str]) -> list[str]:
-    """List the columns of a table that are features: all but the keys and the target."""
-    return [str(column) for column in table if column not in {*keys, "target"}]
+    """List the columns of a table that are features: all but the keys and the labels."""
+    return [str(column) for column in table if column not in {*keys, *LABELS}]

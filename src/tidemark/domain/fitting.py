@@ -160,6 +160,8 @@ def check_convergence(fitted: Pipeline) -> None:
 
     regressor = fitted.named_steps[REGRESSOR_STEP]
     machine = getattr(regressor, "regressor_", regressor)
+    if hasattr(machine, "do_early_stopping_"):  # as many trees as were asked for is no failure
+        return
     limit, done = getattr(machine, "max_iter", None), getattr(machine, "n_iter_", None)
     # Solvers without iterations have no limit; exact support vectors say -1 for none.
     if limit is not None and done is not None and done >= limit > 0:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from tidemark.domain.chain_rows import find_runs
 from tidemark.domain.chains import ChainKeys, Flags, Floats, Integers, pair_calls_and_puts
 from tidemark.domain.no_arbitrage import Quotes
+from tidemark.domain.robust_lines import fit_weighted_lines
 
 # Fewer pairs leave nothing to check a line by.
 _MIN_PAIRS = 6
 _NEAREST = 7
 # Pairs with a larger difference, as a share of the forward, are not looked at: it saves time.
 _NEAR_SHARE = 0.25
+# The nearest pairs are mostly within this share, where there are enough of them.
+_NEARER_SHARE = 0.05
 # What a discount can be in any market that these chains come from.
 _DISCOUNTS = (0.5, 1.1)
 _PASSES = 4
@@ -74,33 +78,33 @@ def imply_parity(
 
 def _number_runs(expiry: Integers) -> tuple[Integers, int]:
     """Count expirations from 0, whatever the order of their rows."""
-    changes = np.append(True, expiry[1:] != expiry[:-1])
-    runs, number = np.unique(expiry[changes], return_inverse=True)
-    group: Integers = number[np.cumsum(changes) - 1]
-    return group, len(runs)
+    runs = find_runs(expiry)
+    found, number = np.unique(expiry[runs.first], return_inverse=True)
+    group: Integers = runs.spread(number)
+    return group, len(found)
 
 
 def _fit_lines(
     group: Integers, middle: Floats, cost: Floats, strike: Floats, n: int
 ) -> tuple[Floats, Floats]:
-    """Fit ``middle = forward - discount * strike`` in each group; give both, NaN without sense."""
+    """Fit ``middle = forward - discount * strike`` in each group; give both, NaN without sense.
+
+    The unit of a residual is what a pair costs, and the passes are few: a line only has to tell
+    violations, whatever is among the quotes. `tidemark.domain.robust_lines.fit_lines`, which
+    estimates its unit and goes on until nothing moves, is nearer where errors are smaller than
+    costs, further where they are gross, and takes ten times as long.
+    """
     least = np.maximum(cost, 1e-4 * strike)
     weight = 1.0 / np.square(least)
-    slope = level = np.full(n, np.nan)
     for _ in range(_PASSES):
-        total = np.bincount(group, weight, n)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            x_mean = np.bincount(group, weight * strike, n) / total
-            y_mean = np.bincount(group, weight * middle, n) / total
-            x, y = strike - x_mean[group], middle - y_mean[group]
-            slope = -np.bincount(group, weight * x * y, n) / np.bincount(group, weight * x * x, n)
-        level = y_mean + slope * x_mean
-        missed = np.abs(middle - level[group] + slope[group] * strike) / least
+        level, slope = fit_weighted_lines(strike, middle, weight, group, n)
+        missed = np.abs(middle - level[group] - slope[group] * strike) / least
         # Cauchy's weights: a pair that is missed by ten times its costs hardly counts.
         weight = 1.0 / (np.square(least) * (1.0 + np.square(missed)))
+    discount = -slope
     pairs = np.bincount(group, minlength=n)
-    sensible = (pairs >= _MIN_PAIRS) & (slope > _DISCOUNTS[0]) & (slope < _DISCOUNTS[1])
-    return np.where(sensible, level, np.nan), np.where(sensible, slope, np.nan)
+    sensible = (pairs >= _MIN_PAIRS) & (discount > _DISCOUNTS[0]) & (discount < _DISCOUNTS[1])
+    return np.where(sensible, level, np.nan), np.where(sensible, discount, np.nan)
 
 
 def _find_medians(
@@ -109,6 +113,7 @@ def _find_medians(
     """Take the median of ``middle + paid`` over the pairs of each group nearest to the money."""
     held = middle + paid
     near = np.flatnonzero(np.abs(middle) < _NEAR_SHARE * held)
+    near = near[_may_be_nearest(np.abs(middle[near]), held[near], group[near], n)]
     near = near[np.lexsort((np.abs(middle[near]), group[near]))]
     rank = _rank_within(group[near])
     near = near[rank < _NEAREST]
@@ -121,6 +126,15 @@ def _find_medians(
     median[groups] = (held[low] + held[high]) / 2.0
     given[groups] = discount[low]
     return median, given
+
+
+def _may_be_nearest(distance: Floats, held: Floats, group: Integers, n: int) -> Flags:
+    """Leave out what cannot be among the nearest of its group, so that little is sorted."""
+    limit = np.zeros(n)
+    limit[group] = _NEARER_SHARE * held  # of any one pair
+    is_nearer: Flags = distance <= limit[group]
+    has_enough = np.bincount(group[is_nearer], minlength=n) >= _NEAREST
+    return is_nearer | ~has_enough[group]
 
 
 def _rank_within(group: Integers) -> Integers:

@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import zipfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -146,6 +147,33 @@ def load_model(content: bytes) -> Model:
         path = Path(folder) / f"model.{kind}"
         path.write_bytes(content)
         return keras.models.load_model(path, compile=False)
+
+
+def average_models(models: Sequence[Model]) -> Model:
+    """Make one model of several that take the same inputs: the mean of what they give.
+
+    Parameters
+    ----------
+    models : sequence of keras.Model
+        At least one, of equal input shapes; their weights become those of the mean.
+
+    Returns
+    -------
+    keras.Model
+        Named ``mean``; not compiled. Of a single model, that model.
+    """
+    from keras import Input, Model, layers
+
+    if len(models) == 1:
+        return models[0]
+    inputs = [
+        Input(tuple(one.shape[1:]), name=one.name, dtype=one.dtype) for one in models[0].inputs
+    ]
+    outputs = []
+    for number, model in enumerate(models, start=1):
+        model.name = f"{model.name}_{number}"  # one model cannot hold two of one name
+        outputs.append(model(inputs))
+    return Model(inputs, layers.Average(name="mean_target", dtype="float32")(outputs), name="mean")
 
 
 def _make_canonical(archive: bytes) -> bytes:

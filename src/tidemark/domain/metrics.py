@@ -16,6 +16,7 @@ METRICS = (
     "r2",
     "r2_oos_zero",
     "r2_oos_mean",
+    "r2_oos_surface",
     "hit_rate",
     "auc",
     "ic",
@@ -32,6 +33,7 @@ SUMS = (
     "sq_y",
     "sq_zero",
     "sq_mean",
+    "sq_surface",
     "signed",
     "hits",
     "ic",
@@ -49,9 +51,9 @@ def sum_by_date(predictions: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     predictions : DataFrame
-        ``date``, ``y_true``, ``y_pred`` and, where there is one, ``trailing_mean``: the baseline
-        forecast that was known at the decision. Several rows a date, in any order. Other columns
-        are ignored.
+        ``date``, ``y_true``, ``y_pred`` and, where there are such, ``trailing_mean`` and
+        ``surface_by_strike``: baseline forecasts that were known at the decision. Several rows a
+        date, in any order. Other columns are ignored.
 
     Returns
     -------
@@ -59,9 +61,10 @@ def sum_by_date(predictions: pd.DataFrame) -> pd.DataFrame:
         Index ``date``, ascending; one column for each of `SUMS`, added up over the date's rows:
         ``n`` counts rows; ``abs_error`` and ``sq_error`` are of ``y_true - y_pred``; ``y`` and
         ``sq_y`` are of the targets less the mean of the whole table, so that R2 loses no digits;
-        ``sq_zero`` is of the targets; ``sq_mean`` of the targets less ``trailing_mean``, NaN
-        where that is missing; ``signed`` counts rows on which neither target nor forecast is
-        zero, ``hits`` those of them with equal signs. ``ic`` and ``rank_ic`` are the date's
+        ``sq_zero`` is of the targets; ``sq_mean`` of the targets less ``trailing_mean``, and
+        ``sq_surface`` less ``surface_by_strike``, NaN where that is missing; ``signed`` counts
+        rows on which neither target nor forecast is zero, ``hits`` those of them with equal signs.
+        ``ic`` and ``rank_ic`` are the date's
         correlations of forecasts and targets across its rows (Pearson's, and Spearman's with
         average ranks); ``n_ic`` and ``n_rank_ic`` are 1 where they are defined. They are not on
         dates of fewer than three rows, nor where targets or forecasts are all equal but for
@@ -95,7 +98,7 @@ def metrics_from_sums(sums: np.ndarray) -> dict[str, np.ndarray]:
 
     Parameters
     ----------
-    sums : ndarray, shape (..., 13)
+    sums : ndarray, shape (..., 14)
         As in `sum_by_date`, in the order of `SUMS`, added up over dates. One date may count
         several times, or not at all.
 
@@ -110,6 +113,8 @@ def metrics_from_sums(sums: np.ndarray) -> dict[str, np.ndarray]:
         - ``r2_oos_zero``: one minus squared errors over squared targets, so that the forecast of
           zero is the benchmark [1]_.
         - ``r2_oos_mean``: one minus squared errors over those of the trailing mean [2]_.
+        - ``r2_oos_surface``: one minus squared errors over those of Black-Scholes with the surface
+          of the session before.
         - ``hit_rate``: of the rows on which neither target nor forecast is zero, the share with
           equal signs.
         - ``ic`` and ``rank_ic``: means of the dates' correlations, over the dates that have one.
@@ -135,6 +140,7 @@ def metrics_from_sums(sums: np.ndarray) -> dict[str, np.ndarray]:
         "r2": 1.0 - divide(of["sq_error"], np.where(is_varied, deviations, 0.0)),
         "r2_oos_zero": 1.0 - divide(of["sq_error"], of["sq_zero"]),
         "r2_oos_mean": 1.0 - divide(of["sq_error"], of["sq_mean"]),
+        "r2_oos_surface": 1.0 - divide(of["sq_error"], of["sq_surface"]),
         "hit_rate": divide(of["hits"], of["signed"]),
         "ic": divide(of["ic"], of["n_ic"]),
         "rank_ic": divide(of["rank_ic"], of["n_rank_ic"]),
@@ -170,9 +176,11 @@ def _tabulate_rows(predictions: pd.DataFrame) -> dict[str, np.ndarray]:
     target, forecast = (
         predictions[name].to_numpy(dtype="float64") for name in ("y_true", "y_pred")
     )
-    baseline = np.full(len(target), np.nan)
-    if "trailing_mean" in predictions:
-        baseline = predictions["trailing_mean"].to_numpy(dtype="float64")
+    unknown = np.full(len(target), np.nan)
+    mean, surface = (
+        predictions[name].to_numpy(dtype="float64") if name in predictions else unknown
+        for name in ("trailing_mean", "surface_by_strike")
+    )
     error = target - forecast
     centred = target - target.mean()
     signs = np.sign(target) * np.sign(forecast)
@@ -183,7 +191,8 @@ def _tabulate_rows(predictions: pd.DataFrame) -> dict[str, np.ndarray]:
         "y": centred,
         "sq_y": centred**2,
         "sq_zero": target**2,
-        "sq_mean": (target - baseline) ** 2,
+        "sq_mean": (target - mean) ** 2,
+        "sq_surface": (target - surface) ** 2,
         "signed": np.abs(signs),
         "hits": (signs > 0.0).astype("float64"),
     }

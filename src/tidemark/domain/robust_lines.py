@@ -47,7 +47,7 @@ def fit_lines(
     level = slope = np.zeros(n_groups)
     for _ in range(MAX_PASSES):
         before = level
-        level, slope = _fit_weighted(x, y, weight, group, n_groups)
+        level, slope = fit_weighted_lines(x, y, weight, group, n_groups)
         missed = np.abs(y - level[group] - slope[group] * x) / error
         scale = median_by_group(missed, group, n_groups) / NORMAL_MAD
         bound = HUBER * np.maximum(scale, LEAST_SCALE)[group]
@@ -66,15 +66,21 @@ def median_by_group(values: Floats, group: Integers, n_groups: int) -> Floats:
     return middle
 
 
-def _fit_weighted(
+def fit_weighted_lines(
     x: Floats, y: Floats, weight: Floats, group: Integers, n_groups: int
 ) -> tuple[Floats, Floats]:
-    """Fit a line in each group by weighted least squares."""
+    """Fit ``y = level + slope * x`` in each group by weighted least squares.
+
+    Returns
+    -------
+    level, slope : ndarray, shape (n_groups,)
+        NaN where a group has no point, or all its `x` are one.
+    """
     total = np.bincount(group, weight, n_groups)
-    x_mean = np.bincount(group, weight * x, n_groups) / total
-    y_mean = np.bincount(group, weight * y, n_groups) / total
-    dx, dy = x - x_mean[group], y - y_mean[group]
     with np.errstate(divide="ignore", invalid="ignore"):
+        x_mean = np.bincount(group, weight * x, n_groups) / total
+        y_mean = np.bincount(group, weight * y, n_groups) / total
+        dx, dy = x - x_mean[group], y - y_mean[group]
         slope: Floats = np.divide(
             np.bincount(group, weight * dx * dy, n_groups),
             np.bincount(group, weight * dx * dx, n_groups),

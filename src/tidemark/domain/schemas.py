@@ -67,3 +67,40 @@ class Predictions(pa.DataFrameModel):  # type: ignore[misc]  # pandera is untype
         """Refuse two predictions for one key: all columns but the two numbers."""
         keys = [name for name in table if name not in ("y_true", "y_pred")]
         return not table.duplicated(keys).any()
+
+
+class Contracts(pa.DataFrameModel):  # type: ignore[misc]  # pandera is untyped here
+    """Quoted contracts: what is known of each quote but its price."""
+
+    date: Series[pa.DateTime] = pa.Field(nullable=False)
+    contract: Series[str] = pa.Field(nullable=False)
+    settlement: Series[str] = pa.Field(isin=["am", "pm"], nullable=False)
+    exercise_style: Series[str] = pa.Field(isin=["european", "american"], nullable=False)
+    option_type: Series[str] = pa.Field(isin=["call", "put"], nullable=False)
+    underlying_price: Series[float] = pa.Field(gt=0, lt=_INFINITY, nullable=False)
+    strike: Series[float] = pa.Field(gt=0, lt=_INFINITY, nullable=False)
+    time_years: Series[float] = pa.Field(ge=0, nullable=False)
+
+    class Config:
+        """Options of the model."""
+
+        unique: ClassVar = ["date", "contract"]
+
+
+class Market(pa.DataFrameModel):  # type: ignore[misc]  # pandera is untyped here
+    """Quotes of contracts: both sides, and no ask below its bid."""
+
+    date: Series[pa.DateTime] = pa.Field(nullable=False)
+    contract: Series[str] = pa.Field(nullable=False)
+    bid: Series[float] = pa.Field(ge=0, lt=_INFINITY, nullable=False)
+    ask: Series[float] = pa.Field(gt=0, lt=_INFINITY, nullable=False)
+
+    class Config:
+        """Options of the model."""
+
+        unique: ClassVar = ["date", "contract"]
+
+    @pa.dataframe_check  # type: ignore[untyped-decorator]
+    def sides_are_in_order(cls, table: DataFrame) -> bool:
+        """Refuse a bid above its ask."""
+        return bool((table["bid"] <= table["ask"]).all())

@@ -11,7 +11,7 @@ from tidemark.domain.metrics import METRICS, T_STATISTICS
 from tidemark.domain.plotting import Quantity
 
 ScoreName = Literal["squared_error", "log_score"]
-R2Name = Literal["r2_oos_zero", "r2_oos_mean"]
+R2Name = Literal["r2_oos_zero", "r2_oos_mean", "r2_oos_surface"]
 MetricName = Literal[
     "mae",
     "mse",
@@ -19,6 +19,7 @@ MetricName = Literal[
     "r2",
     "r2_oos_zero",
     "r2_oos_mean",
+    "r2_oos_surface",
     "hit_rate",
     "auc",
     "ic",
@@ -141,6 +142,17 @@ HEADLINES: dict[str, Headline] = {
             digits=2,
             squares="sq_mean",
             square_words="those of the mean of the past",
+        ),
+        Headline(
+            metric="r2_oos_surface",
+            name="out-of-sample R2",
+            against=" against the surface of the session before",
+            short="R2 against yesterday's surface",
+            scale=100.0,
+            unit="%",
+            digits=1,
+            squares="sq_surface",
+            square_words="those of Black-Scholes with the surface of the session before",
         ),
     )
 }

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+# Of what has one of these states there is no forecast.
+UNDONE = ("failed", "not installed")
+
 
 def code_dates(predictions: pd.DataFrame) -> tuple[np.ndarray, pd.Index]:
     """Give every row its date's number, dates ascending; refuse a table that cannot be scored.

@@ -22,7 +22,10 @@ _FOLDERS = {
     "audit": "reports",
     "cv_scores": "results",
     "daily": "results",
+    "epochs": "results",
     "figure": "figures",
+    "network": "network",
+    "option_errors": "results",
     "outcome": "results",
     "validation": "reports",
     "verdicts": "reports",
@@ -74,7 +77,7 @@ class TrackingRecord:
                 "features": list(data.feature_names_in_),
                 "requirements": [f"{name}=={version(name)}" for name in _MODEL_LIBRARIES],
             }
-        is_missing = kind == "figure" and data == b""
+        is_missing = kind in ("figure", "network") and data == b""
         if kind in _FOLDERS and not is_missing:
             self._artifacts.append(
                 {
@@ -117,6 +120,8 @@ class TrackingRecord:
         for name, value in data.items():
             self._metric(name, value)
 
+    _add_option_errors = _add_metrics
+
     def _add_intervals(self, data: Any) -> None:
         for name, interval in data["intervals"].items():
             self._metric(f"{name}_low", interval["low"])
@@ -140,6 +145,14 @@ class TrackingRecord:
         self._params["used"] = data["used"]
         self._tag_status(data)
 
+    def _add_epochs(self, data: Any) -> None:
+        for one in data.to_dict(orient="records"):
+            end = f"{one['seed']:.0f}.fit_{one['block']:.0f}"
+            for name in ("train", "validation"):
+                self._metric(
+                    f"{name}_rmse.seed_{end}", math.sqrt(one[f"{name}_mse"]), int(one["epoch"])
+                )
+
     def _add_outcome(self, data: Any) -> None:
         self._tags |= {key: str(data[key]) for key in ("group", "split_id")}
         self._tag_status(data)
@@ -149,7 +162,7 @@ class TrackingRecord:
         """Tag how a cell fares; both its training and its end know, and may run apart."""
         self._tags["status"] = data["status"]
         if data["status"] != "ok":
-            self._tags[f"tidemark.{data['status']}"] = data["note"]
+            self._tags[f"tidemark.{data['status'].replace(' ', '_')}"] = data["note"]
 
     def _metric(self, name: str, value: float | None, step: int = 0) -> None:
         if value is not None and math.isfinite(value):

@@ -111,8 +111,8 @@ def _pair(
     if before is None or after is None:
         return CellPair(name, note=f"not made in the {'first' if before is None else 'second'} run")
     for which, one in (("first", before), ("second", after)):
-        if one.status == "failed":
-            return CellPair(name, note=f"failed in the {which} run")
+        if one.status in ("failed", "not installed"):
+            return CellPair(name, note=f"{one.status} in the {which} run")
         if one.daily is None or not (data_root / one.daily).is_file():
             return CellPair(name, note=f"the losses of the {which} run are not here any more")
     pair = _compare(name, data_root / str(before.daily), data_root / str(after.daily))

@@ -19,6 +19,9 @@ from tidemark.tracking.settings import TrackingSettings
 _MAX_BATCH = 100
 _MAX_VALUE = 5000  # MLflow takes 6000 characters of a parameter, 8000 of a tag
 
+# What scikit-learn's own estimators are made of and skops does not know.
+_TRUSTED = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
+
 
 class Writer:
     """Send records to one MLflow store.
@@ -235,6 +238,7 @@ class Writer:
                 signature=signature,
                 pip_requirements=about["requirements"],
                 serialization_format="skops",
+                skops_trusted_types=list(_TRUSTED),
             )
             self._client.log_model_artifacts(logged.model_id, path)
         self._client.finalize_logged_model(logged.model_id, "READY")

@@ -10,6 +10,7 @@ import pandas as pd
 
 from tidemark.domain.bootstrap import optimal_block_length
 from tidemark.domain.comparison import MIN_DATES
+from tidemark.domain.features import LABELS
 from tidemark.domain.splits import split_by_date
 from tidemark.errors import DataError, describe_examples
 from tidemark.pipelines.params import EvaluationParams, SplitParams
@@ -28,7 +29,8 @@ def publish(
     Parameters
     ----------
     targets : DataFrame
-        Keys, ``target`` and ``eligible``.
+        Keys, ``target`` and ``eligible``. Where there is ``is_scored``, other rows are learnt from
+        alone; where there is an ``offset``, models may correct that forecast.
     baselines : DataFrame
         The same keys, and one column for each forecast that needs no model.
 
@@ -40,7 +42,8 @@ def publish(
         Every row that a cell must forecast: keys, ``y_true`` and the baselines' forecasts.
     resampling : dict
         How all cells draw dates, so that they draw the same ones; ready for JSON. The automatic
-        block length is that of the targets' mean square by date, which no model has touched.
+        block length is that of the mean square by date, which no model has touched, of the targets
+        or of what the offset leaves of them.
 
     Raises
     ------
@@ -48,11 +51,15 @@ def publish(
         If a baseline has no forecast for a row that will be scored, or the test has too few
         dates to be resampled and tested.
     """
-    keys = [str(name) for name in targets if name not in ("target", "eligible")]
-    rows = targets.loc[targets["eligible"], [*keys, "target"]]
+    keys = [str(name) for name in targets if name not in LABELS]
+    rows = targets[targets["eligible"]]
     split = split_by_date(pd.DatetimeIndex(rows["date"]), **split_params.model_dump())
+    is_scored = rows["date"] >= split.test_start
+    if "is_scored" in rows:
+        is_scored &= rows["is_scored"]
+    judged = rows[is_scored]
     scoring = (
-        rows[rows["date"] >= split.test_start]
+        judged[[*keys, "target"]]
         .merge(baselines, on=keys, how="left", validate="one_to_one")
         .rename(columns={"target": "y_true"})
     )
@@ -63,7 +70,8 @@ def publish(
             f"{len(bare)} rows to be scored have no baseline forecast: "
             f"{describe_examples(names)}. Give prices that begin earlier, or raise warm_up_days."
         )
-    squares = (scoring["y_true"] ** 2).groupby(scoring["date"], sort=True).mean().to_numpy()
+    left = judged["target"] - judged.get("offset", 0.0)
+    squares = (left**2).groupby(judged["date"], sort=True).mean().to_numpy()
     resampling = plan_resampling(squares, split.horizon_days, params)
     logger.info(
         "split %s: %d rows to score on %d dates, %d fits, blocks of %.1f dates",

@@ -21,7 +21,9 @@ def split(
     Returns
     -------
     train, test : DataFrame
-        Keys, the features, ``target``. The last rows of ``train`` have labels that the first
+        Keys, the features, ``target``, and ``offset``, ``is_scored`` and ``is_learnt`` where
+        targets have them; a row is learnt from if its features and its group allow it. The last
+        rows of ``train`` have labels that the first
         decisions of the test do not know; later refits do.
 
     Raises
@@ -30,8 +32,12 @@ def split(
         If a row that will be scored has no features.
     """
     keys = dates["keys"]
-    rows = targets.loc[targets["eligible"], [*keys, "target"]]
-    joined = features.merge(rows, on=keys, how="right")
+    rows = targets[targets["eligible"]].drop(columns="eligible")
+    if "is_learnt" in features:
+        joined = features.merge(rows, on=keys, how="right", suffixes=("", "_group"))
+        joined["is_learnt"] &= joined.pop("is_learnt_group")
+    else:
+        joined = features.merge(rows, on=keys, how="right")
     bare = joined[feature_columns(joined, keys)].isna().any(axis=1)
     if bare.any():
         names = joined.loc[bare, keys].astype("str").agg(" ".join, axis=1)

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar, cast
 
 from tidemark.domain.estimators import Trial
-from tidemark.pipelines.modelling.params import ModelParams, RegimeParams, TrainParams
+from tidemark.pipelines.modelling.params import (
+    ModelParams,
+    RecurrentParams,
+    RegimeParams,
+    TrainParams,
+)
 
 Fitted = TypeVar("Fitted")
-Model = TypeVar("Model", ModelParams, RegimeParams)
-Status = Literal["ok", "fallback", "failed"]
+Model = TypeVar("Model", ModelParams, RegimeParams, RecurrentParams)
+Status = Literal["ok", "fallback", "failed", "not installed"]
 
 NOTHING_TO_SAY = "-"  # not an empty text, which a CSV file gives back as NaN
 

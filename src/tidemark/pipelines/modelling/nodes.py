@@ -17,13 +17,12 @@ from tidemark.config import BASELINE, Cell
 from tidemark.domain.baselines import NESTED
 from tidemark.domain.bootstrap import draw_counts, interval_metrics
 from tidemark.domain.estimators import FailedModel, describe_estimator, make_estimator
-from tidemark.domain.features import feature_columns
 from tidemark.domain.figures import CELL_FIGURES, draw_cell_figure
 from tidemark.domain.fitting import FittedModel, fit_by_cv, walk_forward
 from tidemark.domain.metrics import metrics_from_sums, score_predictions, sum_by_date
 from tidemark.domain.plotting import Quantity
 from tidemark.domain.scores import HEADLINES, SCORES, SQUARED_ERROR
-from tidemark.domain.splits import Fold, fold_positions
+from tidemark.domain.scoring import UNDONE
 from tidemark.pipelines.drawing import MISSING, draw_twice
 from tidemark.pipelines.modelling.fallback import (
     Candidate,
@@ -33,6 +32,7 @@ from tidemark.pipelines.modelling.fallback import (
 )
 from tidemark.pipelines.modelling.params import ModelParams, TrainParams
 from tidemark.pipelines.modelling.quoting import blank_infinite, quote_dates, quote_resampling
+from tidemark.pipelines.modelling.rows import lay_out_rows
 from tidemark.pipelines.modelling.unfitted import NOTHING_FITTED, describe_baseline
 from tidemark.pipelines.params import QuantityParams
 
@@ -74,26 +74,20 @@ def train(
         The keys of the test rows and ``y_pred``; no rows for a failed model.
     """
     approximation = params.approximation
-    keys, names = dates["keys"], feature_columns(train, dates["keys"])
-    folds = tuple(Fold(**fold) for fold in dates["folds"])
-    refits = tuple(Fold(**fold) for fold in dates["refits"])
-    rows = pd.concat([train, test], ignore_index=True)
-    blocks = list(fold_positions(rows["date"], refits))
-    first_rows = rows[rows["date"] <= dates["train_end"]]
+    rows = lay_out_rows(train, test, dates, corrects_offset=model_params.residual)
+    features, n_first = rows.table[rows.features], len(rows.first)
 
     def fit(candidate: Candidate[ModelParams]) -> tuple[FittedModel, Estimator, Any]:
         name = candidate.model.estimator
-        logger.info("%s: %s", name, describe_estimator(name, len(first_rows), approximation))
+        logger.info("%s: %s", name, describe_estimator(name, n_first, approximation))
         first = fit_by_cv(
-            make_estimator(name, len(first_rows), approximation, candidate.seed),
+            make_estimator(name, n_first, approximation, candidate.seed),
             candidate.model.grid,
-            first_rows[names],
-            first_rows["target"],
-            list(fold_positions(first_rows["date"], folds)),
+            features.iloc[rows.first],
+            rows.target.iloc[rows.first],
+            rows.folds,
         )
-        return first, *walk_forward(
-            first.estimator, rows[names], rows["target"], blocks, len(first_rows)
-        )
+        return first, *walk_forward(first.estimator, features, rows.target, rows.blocks, n_first)
 
     fitted, trials = fit_first_that_converges(list_candidates(model_params, params), fit)
     status, note = judge_trials(trials)
@@ -102,32 +96,33 @@ def train(
         "status": status,
         "note": note,
         "trials": [asdict(trial) for trial in trials],
-        "train_rows": len(first_rows),
+        "train_rows": n_first,
         "split_id": dates["split_id"],
     }
     if status != "ok":
         kind: incidents.Kind = "failed_cell" if status == "failed" else "fallback"
         incidents.report(kind, f"{cell.namespace}: {note}", trials=cv_scores["trials"])
-    forecasts = test[keys].assign(y_pred=math.nan)
     if fitted is None:
         nothing = {**cv_scores, "used": note, **NOTHING_FITTED}
-        return FailedModel(trials), nothing, forecasts.head(0)
+        none = test[dates["keys"]].assign(y_pred=math.nan).head(0)
+        return FailedModel(trials), nothing, none
     first, last, predicted = fitted
+    used = describe_estimator(trials[-1].estimator, n_first, approximation)
     return (
         last,
         {
             **cv_scores,
-            "used": describe_estimator(trials[-1].estimator, len(first_rows), approximation),
+            "used": f"{used}, of what the baseline leaves" if model_params.residual else used,
             "best_params": first.best_params,
             "rmse_mean": sum(first.fold_rmse) / len(first.fold_rmse),
-            "folds": _score_folds(folds, first.fold_rmse),
+            "folds": _score_folds(dates["folds"], first.fold_rmse),
             "candidates": first.candidates,
             "refits": [
-                {**asdict(refit), "train_rows": len(block[0])}
-                for refit, block in zip(refits, blocks, strict=True)
+                {**refit, "train_rows": len(block[0])}
+                for refit, block in zip(dates["refits"], rows.blocks, strict=True)
             ],
         },
-        forecasts.assign(y_pred=predicted[len(train) :]),
+        rows.list_forecasts(dates["keys"], predicted),
     )
 
 
@@ -148,12 +143,14 @@ def take_baseline(
     return scoring[dates["keys"]].assign(y_pred=scoring[cell.model]), about
 
 
-def _score_folds(folds: Iterable[Fold], fold_rmse: Iterable[float]) -> list[dict[str, Any]]:
+def _score_folds(
+    folds: Iterable[dict[str, Any]], fold_rmse: Iterable[float]
+) -> list[dict[str, Any]]:
     return [
         {
-            "fold": fold.number,
-            "valid_start": fold.valid_start,
-            "valid_end": fold.valid_end,
+            "fold": fold["number"],
+            "valid_start": fold["valid_start"],
+            "valid_end": fold["valid_end"],
             "rmse": rmse,
         }
         for fold, rmse in zip(folds, fold_rmse, strict=True)
@@ -274,7 +271,7 @@ def conclude(
     given = predictions.drop(columns=score.forecast_column)
     scored = pd.util.hash_pandas_object(given, index=False)
     status, note = cv_scores["status"], cv_scores["note"]
-    if status != "failed" and bootstrap["absent_rows"]:
+    if status not in UNDONE and bootstrap["absent_rows"]:
         status, note = "failed", f"{bootstrap['absent_rows']:,} of the rows have no forecast"
         incidents.report("failed_cell", f"{cell.namespace}: {note}")
     return {

@@ -7,6 +7,8 @@ from kedro.pipeline import Node, Pipeline
 from tidemark.config import Cell, Study
 from tidemark.domain.figures import CELL_FIGURES
 from tidemark.pipelines.modelling import nodes
+from tidemark.pipelines.modelling.pricing.nodes import measure
+from tidemark.pipelines.modelling.recurrent import pipeline as recurrent
 from tidemark.pipelines.modelling.regimes import pipeline as regimes
 
 
@@ -24,21 +26,28 @@ def create_pipeline(study: Study) -> Pipeline:
 
 def _create_cell(study: Study, cell: Cell) -> Pipeline:
     is_baseline = study.is_baseline(cell)
-    shared = {name: f"{study.name}_data.{name}" for name in ("split", "scoring", "resampling")}
+    shared = {
+        name: study.publishes(name, cell.scenario) for name in ("split", "scoring", "resampling")
+    }
     own = {} if is_baseline else {name: f"{cell.scenario}.{name}" for name in ("train", "test")}
+    is_network = cell.model in study.networks
     fitting = {
         "params:model": f"params:models.{cell.study}.{cell.model}",
-        "params:modelling": "params:modelling",
+        **({} if is_network else {"params:modelling": "params:modelling"}),
     }
+    has_prices = study.name == "options"
+    facts = {"facts": "options_data.facts"} if has_prices else {}
+    buckets = {"params:buckets": "params:options.buckets"} if has_prices else {}
     return Pipeline(
         [
-            _forecast() if is_baseline else _train(),
+            *_train(study, cell),
             Node(
                 nodes.evaluate,
                 ["forecasts", "scoring", "split", "resampling", "params:cell"],
                 ["predictions", "daily", "metrics", "bootstrap"],
                 name="evaluate",
             ),
+            *([_measure_prices()] if has_prices else []),
             Node(
                 nodes.plot,
                 ["predictions", "params:quantity", "params:cell"],
@@ -61,9 +70,10 @@ def _create_cell(study: Study, cell: Cell) -> Pipeline:
             ),
         ],
         namespace=cell.namespace,
-        inputs={**shared, **own},
+        inputs={**shared, **own, **facts},
         parameters={
             **({} if is_baseline else fitting),
+            **buckets,
             "params:quantity": f"params:{cell.study}.report.quantity",
             "params:cell": f"params:cells.{cell.namespace}",
             "params:group": f"params:scenarios.{cell.study}.{cell.scenario}.group",
@@ -71,19 +81,33 @@ def _create_cell(study: Study, cell: Cell) -> Pipeline:
     )
 
 
-def _train() -> Node:
-    return Node(
-        nodes.train,
-        ["train", "test", "split", "params:model", "params:modelling", "params:cell"],
-        ["model", "cv_scores", "forecasts"],
-        name="train",
-    )
+def _train(study: Study, cell: Cell) -> list[Node]:
+    """Build the nodes that end in forecasts: from a baseline, a network or any estimator."""
+    if study.is_baseline(cell):
+        return [
+            Node(
+                nodes.take_baseline,
+                ["scoring", "split", "params:cell"],
+                ["forecasts", "cv_scores"],
+                name="forecast",
+            )
+        ]
+    if cell.model in study.networks:
+        return recurrent.create_training()
+    return [
+        Node(
+            nodes.train,
+            ["train", "test", "split", "params:model", "params:modelling", "params:cell"],
+            ["model", "cv_scores", "forecasts"],
+            name="train",
+        )
+    ]
 
 
-def _forecast() -> Node:
+def _measure_prices() -> Node:
     return Node(
-        nodes.take_baseline,
-        ["scoring", "split", "params:cell"],
-        ["forecasts", "cv_scores"],
-        name="forecast",
+        measure,
+        ["predictions", "facts", "params:buckets"],
+        ["option_errors", "option_buckets"],
+        name="measure",
     )

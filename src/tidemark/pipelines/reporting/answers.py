@@ -14,19 +14,20 @@ def answer(group: dict[str, Any], leaks: list[str]) -> dict[str, Any]:
     ----------
     group : dict
         As `findings.summarise` describes it: ``name``, ``score``, ``verdict``, ``rows``,
-        ``headline`` and ``target``.
+        ``headline``, ``target`` and ``is_circular``.
     leaks : list of str
         What audits have found.
 
     Returns
     -------
     dict
-        ``word`` (Yes, No, Open, None or Void) and ``text``; the rows of the ``best`` model and of
-        the best ``baseline``, the ``p_value`` and what was ``counted``; ``strongest``, the cell
-        with the strongest evidence against the baseline if there is some and it is not ``best``.
+        ``word`` (Yes, No, Open, None, Circular or Void) and ``text``; the rows of the ``best``
+        model and of the best ``baseline``, the ``p_value`` and what was ``counted``;
+        ``strongest``, the cell with the strongest evidence against the baseline if there is some
+        and it is not ``best``.
     """
     score, verdict = SCORES[group["score"]], group["verdict"]
-    cells = {row["cell"]: row for row in group["rows"] if row["status"] != "failed"}
+    cells = {row["cell"]: row for row in group["rows"] if row["is_done"]}
     best, baseline = cells.get(verdict["best_model"]), cells.get(verdict["best_baseline"])
     about = {
         "group": group["name"],
@@ -39,6 +40,12 @@ def answer(group: dict[str, Any], leaks: list[str]) -> dict[str, Any]:
     if best is None:
         text = "No model of this group could be fitted."
         return {**about, "word": "None", "text": text}
+    if group["is_circular"]:
+        text = (
+            "These cells are given what they are to forecast, in other words. Their errors say how "
+            "well that is undone, and nothing about forecasting."
+        )
+        return {**about, "word": "Circular", "text": text}
     if leaks:
         text = "The leakage audit failed, so none of these numbers can be relied on."
         return {**about, "word": "Void", "text": text}

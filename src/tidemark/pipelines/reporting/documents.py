@@ -177,8 +177,8 @@ def _with_interval(
     row: dict[str, Any], metric: str, scale: float = 1.0, unit: str = "", digits: int = 4
 ) -> str:
     """Show a metric of a cell with its interval."""
-    if row["status"] == "failed":
-        return "failed"
+    if not row["is_done"]:
+        return str(row["status"])
     value, low, high = (row[f"{metric}{end}"] for end in ("", "_low", "_high"))
     if value is None:
         return "-"
@@ -204,8 +204,8 @@ def _show_column(row: dict[str, Any], column: dict[str, Any]) -> str:
     """Show what a column holds of a cell: with its interval, or with its t-statistic."""
     if column["statistic"] is None:
         return _with_interval(row, column["metric"], column["scale"], digits=column["digits"])
-    if row["status"] == "failed":
-        return "failed"
+    if not row["is_done"]:
+        return str(row["status"])
     value, statistic = row[column["metric"]], row[column["statistic"]]
     if value is None:
         return "-"

@@ -10,6 +10,7 @@ import pandas as pd
 
 from tidemark.domain.plotting import Quantity
 from tidemark.domain.scores import SCORES, Score
+from tidemark.domain.scoring import UNDONE
 from tidemark.pipelines.reporting.answers import answer
 from tidemark.pipelines.reporting.columns import (
     choose_columns,
@@ -22,6 +23,7 @@ from tidemark.pipelines.reporting.figures import GROUP_FIGURES, has_heat_map
 from tidemark.pipelines.reporting.groups import common_value, read_dates, read_resampling
 from tidemark.pipelines.reporting.params import ReportParams
 from tidemark.pipelines.reporting.tables import (
+    AUDIT_CIRCULAR,
     AUDIT_PASSED,
     DATA_PREFIX,
     NONE,
@@ -56,7 +58,11 @@ def summarise(
     ]
     rows = [row for group in groups for row in group["rows"]]
     leaks = sorted(
-        {f"{row['scenario']}: {row['audit']}" for row in rows if row["audit"] != AUDIT_PASSED}
+        {
+            f"{row['scenario']}: {row['audit']}"
+            for row in rows
+            if row["audit"] not in (AUDIT_PASSED, AUDIT_CIRCULAR)
+        }
     )
     return {
         "study": validation_report["study"],
@@ -94,15 +100,14 @@ def _describe(
     score = SCORES[common_value(judged, "score")].lead_with(params.headline)
     quantity = Quantity(**params.quantity.model_dump())
     rows = _read_rows(cells)
-    best = _best_by_scenario(
-        [row for row in rows if row["status"] != "failed" and not row["is_baseline"]]
-    )
+    best = _best_by_scenario([row for row in rows if row["is_done"] and not row["is_baseline"]])
     metrics = choose_metrics(score, params.shown_metrics, rows)
     scale, unit = score.scale_measure(quantity)
     return {
         "name": name,
         "score": score.name,
         "has_failed_wholly": done.empty,
+        "is_circular": any(row["audit"] == AUDIT_CIRCULAR for row in rows),
         "verdict": verdict,
         "rows": rows,
         "best": best,
@@ -171,14 +176,19 @@ def _list_suspicions(
                 f"Look for features dated after their decision, for targets among the features, "
                 f"and for rows of the test in the training."
             )
-    said += [f"{row['cell']} failed: {row['note']}." for row in rows if row["status"] == "failed"]
+    said += [f"{row['cell']} {row['status']}: {row['note']}." for row in rows if not row["is_done"]]
     said += [f"{row['cell']}: {row['note']}." for row in rows if row["status"] == "fallback"]
     said += [
         f"Figures of {row['cell']} could not be drawn: {', '.join(row['missing'])}."
         for row in rows
-        if row["missing"] and row["status"] != "failed"
+        if row["missing"] and row["is_done"]
     ]
     for group in groups:
+        if group["is_circular"]:
+            said.append(
+                f"Group {group['name']} is circular by design: its models and its baseline are "
+                f"given today's own price in other words."
+            )
         n_blocks = group["resampling"]["n_dates"] / group["resampling"]["block_length"]
         if n_blocks < FEW_BLOCKS:
             which = f" of group {group['name']}" if len(groups) > 1 else ""
@@ -201,6 +211,7 @@ def _read_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
             for key in ("figures", "missing_figures")
         )
         row["by_name"] = json.loads(row["by_name"])
+        row["is_done"] = row["status"] not in UNDONE
         row["mark"] = " *" if row["status"] == "fallback" else ""
         rows.append(row)
     return rows

@@ -12,6 +12,7 @@ import pandas as pd
 from tidemark import incidents
 from tidemark.domain.comparison import ForecastTest, is_too_good
 from tidemark.domain.scores import SCORES
+from tidemark.domain.scoring import UNDONE
 from tidemark.errors import ModelError
 from tidemark.pipelines.params import EvaluationParams
 from tidemark.pipelines.reporting.groups import (
@@ -24,7 +25,7 @@ from tidemark.pipelines.reporting.groups import (
 
 DATA_PREFIX = "data_"
 NONE = "-"  # not an empty text, which a CSV file gives back as NaN
-AUDIT_PASSED = "passed"
+AUDIT_PASSED, AUDIT_CIRCULAR = "passed", "circular by design"
 RANK_BY = "loss"  # as every test ranks
 _ALARM_METRIC = "r2_oos_zero"  # whatever the headline is
 
@@ -54,6 +55,8 @@ def tabulate(
         failed cell all numbers of errors are NaN.
     """
     verdict = AUDIT_PASSED if audit["passed"] else "; ".join(audit["findings"])
+    if "circular" in audit:
+        verdict = AUDIT_CIRCULAR
     done = {f"{DATA_PREFIX}{key}": value for key, value in treatment.items()}
     return pd.DataFrame([{**_row(outcome), "audit": verdict, **done} for outcome in outcomes])
 
@@ -227,5 +230,5 @@ def _number(value: float | None) -> float:
 
 
 def done_cells(table: pd.DataFrame) -> pd.DataFrame:
-    """Leave out the cells that have failed."""
-    return table[table["status"] != "failed"]
+    """Leave out the cells without forecasts: those that have failed, or are not installed."""
+    return table[~table["status"].isin(UNDONE)]

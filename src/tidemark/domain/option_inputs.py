@@ -1,0 +1,286 @@
+"""What is known of each quoted contract before its price: today's terms and yesterday's market.
+
+Of its own date a row sees the contract, the underlying, and the underlying's past. Everything that
+comes from quotes of options (surface, forward, carry, spreads, volume, open interest) is of the
+session before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from tidemark.domain.black_scholes import price, solve_implied_volatility
+from tidemark.domain.forward_curves import ForwardCurves, imply_forwards, make_curves
+from tidemark.domain.parity import ParitySettings
+from tidemark.domain.smiles import Smiles, fit_smiles
+
+KEYS = ("date", "contract")
+SURFACE_BY_STRIKE, SURFACE_BY_MONEYNESS = "surface_by_strike", "surface_by_moneyness"
+HISTORICAL_VOL, OWN_IV = "historical_vol", "own_iv"
+BASELINES = (HISTORICAL_VOL, SURFACE_BY_MONEYNESS, SURFACE_BY_STRIKE, OWN_IV)
+# What a contract has only if it was quoted in the session before.
+OWN_PAST = ("own_vol", "own_spread", "own_volume", "own_open_interest")
+
+_DAYS_A_YEAR, _SESSIONS_A_YEAR = 365.0, 252.0
+# How far from the forward the slope of a smile is taken, in standardised moneyness.
+_SLOPE_AT = 0.1
+
+
+@dataclass(frozen=True)
+class InputSettings:
+    """What inputs depend on.
+
+    Attributes
+    ----------
+    rate_continuous : float
+        Discounts American options, which imply no rate; per year.
+    volatility_sessions : int
+        Returns of the underlying in its historical volatility.
+    parity : ParitySettings
+    """
+
+    rate_continuous: float = 0.0
+    volatility_sessions: int = 21
+    parity: ParitySettings = field(default_factory=ParitySettings)
+
+
+@dataclass(frozen=True, eq=False)
+class OptionMarket:
+    """What the quotes of each date say, by that date.
+
+    Attributes
+    ----------
+    forwards : DataFrame
+        As from `tidemark.domain.forward_curves.imply_forwards`.
+    curves : ForwardCurves
+    volatilities : DataFrame
+        A row for each quote: ``date, contract, root, expiration, time_years, is_call,
+        log_moneyness`` (strike over forward), ``vol_annual`` (of the middle; NaN without) and
+        ``code`` (a `tidemark.domain.implied_volatility.VolatilityCode`).
+    smiles : Smiles
+    """
+
+    forwards: pd.DataFrame
+    curves: ForwardCurves
+    volatilities: pd.DataFrame
+    smiles: Smiles
+
+
+def name_contracts(chain: pd.DataFrame) -> pd.Series:
+    """Name each row's contract: root, expiration, C or P, strike.
+
+    Examples
+    --------
+    >>> row = {"root": "SPXW", "expiration": pd.Timestamp("2019-06-21"), "option_type": "call"}
+    >>> name_contracts(pd.DataFrame([{**row, "strike": 2802.5}])).tolist()
+    ['SPXW 2019-06-21 C 2802.5']
+    """
+    expirations = chain["expiration"].drop_duplicates()
+    days = dict(zip(expirations, expirations.dt.strftime("%Y-%m-%d"), strict=True))
+    strikes = chain["strike"].drop_duplicates()
+    numbers = {strike: f"{strike:.3f}".rstrip("0").rstrip(".") for strike in strikes}
+    letters = chain["option_type"].map({"call": "C", "put": "P"})
+    parts = chain["root"], chain["expiration"].map(days), letters, chain["strike"].map(numbers)
+    names, *others = (part.astype("str") for part in parts)
+    for other in others:
+        names = names + " " + other
+    return names.rename("contract")
+
+
+def read_market(
+    contracts: pd.DataFrame, market: pd.DataFrame, settings: InputSettings
+) -> OptionMarket:
+    """Read forwards, volatilities and smiles out of the quotes of each date.
+
+    Parameters
+    ----------
+    contracts : DataFrame
+        A row for each quote: ``date, contract, root, exercise_style, settlement,
+        underlying_price, expiration, option_type, strike, time_years``.
+    market : DataFrame
+        ``date, contract, bid, ask, volume, open_interest`` of the same quotes, or of fewer.
+    settings : InputSettings
+
+    Notes
+    -----
+    Timing: everything of a date is of that date's quotes.
+    """
+    quotes = contracts.merge(market, on=list(KEYS), how="inner", validate="one_to_one")
+    forwards = imply_forwards(
+        quotes.rename(columns={"date": "quote_date"}), settings.rate_continuous, settings.parity
+    )
+    curves = make_curves(forwards)
+    day, time = quotes["date"].to_numpy(), quotes["time_years"].to_numpy(dtype="float64")
+    carry, rate = curves.read(day, time)
+    spot, strike = (quotes[name].to_numpy("float64") for name in ("underlying_price", "strike"))
+    is_call = (quotes["option_type"] == "call").to_numpy(dtype=bool)
+    middle = (quotes["bid"].to_numpy("float64") + quotes["ask"].to_numpy("float64")) / 2.0
+    solved = solve_implied_volatility(middle, spot, strike, time, rate, is_call, carry)
+    volatilities = quotes[[*KEYS, "root", "expiration", "time_years"]].assign(
+        is_call=is_call,
+        log_moneyness=np.log(strike / spot) - carry * time,
+        vol_annual=solved.vol_annual,
+        code=solved.codes,
+    )
+    return OptionMarket(forwards, curves, volatilities, fit_smiles(volatilities))
+
+
+def build_inputs(
+    contracts: pd.DataFrame, market: pd.DataFrame, settings: InputSettings
+) -> pd.DataFrame:
+    """Build what is known of each contract of a date at its close, but for the price of any option.
+
+    Parameters
+    ----------
+    contracts, market : DataFrame
+        As for `read_market`.
+    settings : InputSettings
+
+    Returns
+    -------
+    DataFrame
+        ``date, contract``, sorted by both, and numbers. Of the date itself: ``log_strike`` (strike
+        over underlying), ``time_years``, ``sqrt_time``, ``is_call`` (1 or 0), ``return_1``,
+        ``return_5`` (log returns of the underlying) and ``historical_vol`` (annual). Of the
+        session before: ``carry`` and ``rate`` (annual, of the option's time), ``strike_vol`` and
+        ``moneyness_vol`` (its surface at the same strike, and at the same moneyness), ``atm_vol``
+        and ``slope`` of the smile at the option's time, ``atm_change`` (from the session before
+        that); and of the same contract, NaN if it was not quoted then, ``own_vol``, ``own_spread``
+        (as a share of the middle), ``own_volume`` and ``own_open_interest`` (``log(1 + x)``).
+
+    Notes
+    -----
+    Timing: row *t* uses the underlying up to *t* and quotes of options up to the last date with
+    quotes before *t*, whichever contracts they are of.
+    """
+    return combine_inputs(contracts, market, read_market(contracts, market, settings), settings)
+
+
+def combine_inputs(
+    contracts: pd.DataFrame, market: pd.DataFrame, known: OptionMarket, settings: InputSettings
+) -> pd.DataFrame:
+    """Build inputs, as `build_inputs`, where the market has been read already."""
+    rows = contracts.sort_values(list(KEYS), kind="stable", ignore_index=True)
+    spots = rows.groupby("date")["underlying_price"].first()
+    sessions = _list_sessions(spots, settings.volatility_sessions)
+    of_row = sessions.loc[rows["date"]]
+    before = of_row["before"].to_numpy()
+    earlier = of_row["earlier"].to_numpy()
+    time = rows["time_years"].to_numpy(dtype="float64")
+    gap, more = of_row["gap_years"].to_numpy(), of_row["more_years"].to_numpy()
+    spot, strike = (rows[name].to_numpy("float64") for name in ("underlying_price", "strike"))
+    # The same expiration had as much more time then as has passed since.
+    carry, rate = known.curves.read(before, time + gap)
+    root = np.sqrt(np.maximum(time + gap, 0.0))
+    log_strike = np.log(strike / spot)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        moneyness = (log_strike - carry * time) / root
+        same_strike = (np.log(strike / of_row["spot_before"].to_numpy()) - carry * root**2) / root
+    read = known.smiles.read
+    middle = np.zeros(len(rows))
+    atm = read(before, time + gap, middle)
+    inputs = rows[list(KEYS)].assign(
+        log_strike=log_strike,
+        time_years=time,
+        sqrt_time=np.sqrt(np.maximum(time, 0.0)),
+        is_call=(rows["option_type"] == "call").to_numpy(dtype="float64"),
+        return_1=of_row["return_1"].to_numpy(),
+        return_5=of_row["return_5"].to_numpy(),
+        historical_vol=of_row["historical_vol"].to_numpy(),
+        carry=carry,
+        rate=rate,
+        strike_vol=read(before, time + gap, same_strike),
+        moneyness_vol=read(before, time + gap, moneyness),
+        atm_vol=atm,
+        slope=(
+            read(before, time + gap, middle + _SLOPE_AT)
+            - read(before, time + gap, middle - _SLOPE_AT)
+        )
+        / (2.0 * _SLOPE_AT),
+        atm_change=atm - read(earlier, time + more, middle),
+    )
+    return _join_own_past(inputs, before, known.volatilities, market)
+
+
+def _list_sessions(spots: pd.Series, volatility_sessions: int) -> pd.DataFrame:
+    """Tabulate the underlying's past, and which session was before each and the one before that."""
+    logs = pd.Series(np.log(spots.to_numpy("float64")), index=spots.index)
+    returns = logs.diff()
+    dates = spots.index.to_series()
+    before, earlier = dates.shift(1), dates.shift(2)
+    scale = np.sqrt(_SESSIONS_A_YEAR)
+    return pd.DataFrame(
+        {
+            "before": before,
+            "earlier": earlier,
+            "gap_years": (dates - before).dt.days / _DAYS_A_YEAR,
+            "more_years": (dates - earlier).dt.days / _DAYS_A_YEAR,
+            "spot_before": spots.shift(1),
+            "return_1": returns,
+            "return_5": logs.diff(5),
+            "historical_vol": returns.rolling(volatility_sessions).std() * scale,
+        }
+    )
+
+
+def _join_own_past(
+    inputs: pd.DataFrame, before: np.ndarray, volatilities: pd.DataFrame, market: pd.DataFrame
+) -> pd.DataFrame:
+    middle = (market["bid"] + market["ask"]) / 2.0
+    past = market[list(KEYS)].assign(
+        own_spread=(market["ask"] - market["bid"]) / middle.where(middle > 0),
+        own_volume=np.log1p(market["volume"].fillna(0.0).clip(lower=0.0)),
+        own_open_interest=np.log1p(market["open_interest"].fillna(0.0).clip(lower=0.0)),
+    )
+    own = volatilities[[*KEYS, "vol_annual"]].rename(columns={"vol_annual": "own_vol"})
+    past = past.merge(own, on=list(KEYS), how="left").rename(columns={"date": "before"})
+    joined = inputs.assign(before=before).merge(
+        past, on=["before", "contract"], how="left", validate="one_to_one"
+    )
+    return joined.drop(columns="before")[[*inputs.columns, *OWN_PAST]]
+
+
+def price_baselines(
+    contracts: pd.DataFrame, inputs: pd.DataFrame, volatilities: pd.DataFrame
+) -> pd.DataFrame:
+    """Price each contract by Black-Scholes, with volatilities that are hard to beat.
+
+    Parameters
+    ----------
+    contracts : DataFrame
+        As for `read_market`.
+    inputs : DataFrame
+        As from `build_inputs`; carry and rate of the session before serve all baselines.
+    volatilities : DataFrame
+        Of `OptionMarket`, for the one that is circular.
+
+    Returns
+    -------
+    DataFrame
+        ``date, contract``, sorted by both, and the columns of ``BASELINES``, prices over strike:
+        with the historical volatility of the underlying; with the surface of the session before,
+        at the same moneyness, and at the same strike; and with today's own implied volatility,
+        which is the price to be forecast in other words (of quotes that imply none, the intrinsic
+        value). NaN where the volatility is unknown.
+    """
+    rows = inputs.merge(contracts, on=list(KEYS), suffixes=("", "_again"), validate="one_to_one")
+    own = volatilities[[*KEYS, "vol_annual"]]
+    today = rows[list(KEYS)].merge(own, on=list(KEYS), how="left")["vol_annual"].fillna(0.0)
+    spot, strike = (rows[name].to_numpy("float64") for name in ("underlying_price", "strike"))
+    by_name = {
+        HISTORICAL_VOL: rows["historical_vol"],
+        SURFACE_BY_MONEYNESS: rows["moneyness_vol"],
+        SURFACE_BY_STRIKE: rows["strike_vol"],
+        OWN_IV: today,
+    }
+    is_call = rows["is_call"].to_numpy() > 0.5
+    time, rate, carry = (rows[name].to_numpy() for name in ("time_years", "rate", "carry"))
+    values = {
+        name: price(spot, strike, np.maximum(time, 0.0), rate, vol.to_numpy(), is_call, carry)
+        / strike
+        for name, vol in by_name.items()
+    }
+    return rows[list(KEYS)].assign(**values)

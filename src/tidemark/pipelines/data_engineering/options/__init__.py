@@ -1,0 +1,1 @@
+"""Data engineering of the options study."""

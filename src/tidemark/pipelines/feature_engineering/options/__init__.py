@@ -1,0 +1,1 @@
+"""Feature engineering of the options study."""

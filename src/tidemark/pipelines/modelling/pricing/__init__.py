@@ -1,0 +1,1 @@
+"""Errors of cells in prices and volatilities."""

@@ -1,0 +1,1 @@
+"""The options study's report on prices."""
