@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,8 @@ def print_summary(info: RunInfo, run_id: str, seconds: float) -> None:
         )
     for answer in _answers(records):
         table.add_row("answer", answer)
-    for path in [*_outputs(records, "report_page"), *_outputs(records, "market_page")]:
+    pages = (_outputs(records, name) for name in ("report_page", "market_page", "price_page"))
+    for path in chain.from_iterable(pages):
         table.add_row("report", _short(path, info.project_path))
     for path in _outputs(records, "validation_report"):
         for name, count in _quarantined(path).items():

@@ -283,7 +283,7 @@ def test_earlier_day_gives_the_levels_and_returns_of_the_whole_run(
         default.table("03_primary/cross_asset/returns"),
     )
     for pair in PAIRS:
-        name = f"03_primary/{pair}/returns"
+        name = f"03_primary/{pair}/processed"
         _assert_same_past(earlier.table(name), default.table(name))
 
 

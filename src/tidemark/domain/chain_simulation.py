@@ -37,6 +37,8 @@ __all__ = [
     "SimulatedChain",
     "SimulationSettings",
     "compute_fair_values",
+    "count_simulated",
+    "give_notice",
     "simulate_chain",
 ]
 
@@ -136,6 +138,28 @@ def simulate_chain(closes: pd.Series, settings: SimulationSettings, seed: int) -
         rows, sessions[settings.n_warmup_sessions :], calendar, settings.defects, seed
     )
     return SimulatedChain(quotes, defects, surface.iloc[settings.n_warmup_sessions :])
+
+
+def count_simulated(chain: pd.DataFrame) -> int:
+    """Count the rows of a chain that say they were simulated."""
+    return int((chain["source"] == SIMULATED).sum()) if "source" in chain else 0
+
+
+def give_notice(n_rows: int, n_simulated: int) -> str | None:
+    """Say to readers that quotes are simulated; nothing if none are.
+
+    Examples
+    --------
+    >>> give_notice(200, 50)[:34]
+    '50 of 200 quotes are simulated: no'
+    """
+    if not n_simulated:
+        return None
+    share = "All" if n_simulated == n_rows else f"{n_simulated:,} of {n_rows:,}"
+    return (
+        f"{share} quotes are simulated: no market ever showed them. What is found here shows that "
+        f"the pipeline works, and says nothing about options."
+    )
 
 
 def compute_fair_values(

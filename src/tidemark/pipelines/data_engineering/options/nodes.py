@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from tidemark.domain.chain_checks import REASONS, CheckedChain
@@ -15,7 +14,8 @@ from tidemark.domain.chain_quality import ChainQuality, assess_days
 from tidemark.domain.chains import measure_time_years
 from tidemark.domain.fingerprint import hash_frames
 from tidemark.domain.option_inputs import KEYS, name_contracts
-from tidemark.errors import DataError, DataRefused
+from tidemark.errors import DataError
+from tidemark.pipelines.data_engineering.acceptance import require_accepted
 from tidemark.pipelines.data_engineering.options.params import ChainParams, PricingParams
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def fetch(source_chain: Any, params: ChainParams, pricing: PricingParams) -> Che
 
 def validate(
     checked_chain: CheckedFolder, as_of: str, params: ChainParams
-) -> tuple[dict[str, Any], pd.DataFrame]:
+) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
     """Judge what the checks found, and report everything; `accept` is the node that refuses.
 
     Returns
@@ -57,8 +57,10 @@ def validate(
         Ready for JSON.
     days : DataFrame
         The facts of every day, as `tidemark.domain.chain_quality.ChainQuality` has them.
+    quarantine : DataFrame
+        The quotes that left, each with its ``reason``.
     """
-    days = checked_chain.days
+    days, quarantine = checked_chain.days, checked_chain.quarantine
     quality = assess_days(days, params.checks.rules(), pd.Timestamp(as_of), params.days())
     for finding in quality.findings:
         if finding.action != "refuse":  # `accept` says what is refused
@@ -67,17 +69,25 @@ def validate(
         "study": "options",
         "as_of": as_of,
         "accepted": not quality.refusals,
-        "tables": {"chain": _report_chain(quality, days, checked_chain.quarantine["reason"])},
+        "tables": {"chain": _report_chain(quality, days, quarantine)},
     }
-    return report, quality.days
+    return report, quality.days, quarantine
 
 
-def _report_chain(quality: ChainQuality, days: pd.DataFrame, reasons: pd.Series) -> dict[str, Any]:
-    counts = reasons.value_counts()
+def _report_chain(
+    quality: ChainQuality, days: pd.DataFrame, quarantine: pd.DataFrame
+) -> dict[str, Any]:
+    counts = quarantine["reason"].value_counts()
+    kinds = quarantine.groupby("reason")["option_type"].value_counts()
     return {
         "rows": int(days["contracts"].sum()),
         "rows_kept": int(days["contracts"].sum() - days["quarantined"].sum()),
         "rows_quarantined": {name: int(counts[name]) for name in REASONS if name in counts.index},
+        "left_by_type": {
+            name: {kind: int(kinds.get((name, kind), 0)) for kind in ("call", "put")}
+            for name in REASONS
+            if name in counts.index
+        },
         "rows_with": {name: int(days[name].sum()) for name in REASONS},
         "missing_sessions": [f"{day:%Y-%m-%d}" for day in quality.missing],
         "whole_days": [
@@ -91,12 +101,18 @@ def _report_chain(quality: ChainQuality, days: pd.DataFrame, reasons: pd.Series)
 
 
 def accept(
-    report: dict[str, Any], checked_chain: CheckedFolder, dq_report: str
+    report: dict[str, Any],
+    quarantine: pd.DataFrame,
+    checked_chain: CheckedFolder,
+    market_check: dict[str, Any],
+    dq_report: str,
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any], dict[str, Any]]:
     """Pass the kept quotes on, or refuse them.
 
     Parameters
     ----------
+    market_check : dict
+        As from `tidemark.pipelines.data_engineering.options.quality.imply`; its ``notice`` goes on.
     dq_report : str
         Not read: it is written before anything is refused.
 
@@ -119,10 +135,8 @@ def accept(
     DataError
         If rows were lost, or the chain has several underlyings.
     """
+    require_accepted(report, quarantine)
     table = report["tables"]["chain"]
-    if not report["accepted"]:
-        reasons = [one["message"] for one in table["findings"] if one["action"] == "refuse"]
-        raise DataRefused.from_findings("options", reasons, "options_data.validation_report")
     kept = checked_chain.kept().load_whole()
     if len(kept) != table["rows_kept"]:
         raise DataError(
@@ -147,19 +161,6 @@ def accept(
         "sessions": int(rows["date"].nunique()),
         "first": f"{rows['date'].min():%Y-%m-%d}",
         "last": f"{rows['date'].max():%Y-%m-%d}",
-        "notice": _give_notice(rows),
+        "notice": market_check["notice"],
     }
     return contracts, market, profile, {"data_hash": hash_frames(contracts, market)}
-
-
-def _give_notice(rows: pd.DataFrame) -> str | None:
-    if "source" not in rows:
-        return None
-    n_simulated = int(np.count_nonzero(rows["source"] == "simulated"))
-    if not n_simulated:
-        return None
-    share = "All" if n_simulated == len(rows) else f"{n_simulated:,} of {len(rows):,}"
-    return (
-        f"{share} quotes are simulated: no market ever showed them. What is found here shows that "
-        f"the pipeline works, and says nothing about options."
-    )

@@ -40,7 +40,7 @@ def _create_data(study: Study) -> Pipeline:
             Node(
                 nodes.validate,
                 ["checked_chain", "params:as_of", "params:validation"],
-                ["validation_report", "chain_days"],
+                ["validation_report", "chain_days", "quarantine"],
                 name="validate",
             ),
             Node(
@@ -66,7 +66,7 @@ def _create_data(study: Study) -> Pipeline:
             ),
             Node(
                 nodes.accept,
-                ["validation_report", "checked_chain", "dq_report"],
+                ["validation_report", "quarantine", "checked_chain", "market_check", "dq_report"],
                 ["contracts", "market", "profile", "fingerprint"],
                 name="accept",
             ),

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tidemark.domain.chain_quality import explain_reason
+from tidemark.domain.chain_simulation import count_simulated, give_notice
 from tidemark.domain.chains import measure_time_years
 from tidemark.domain.forward_curves import imply_forwards, make_curves
 from tidemark.domain.option_figures import draw_forwards, draw_smiles
@@ -43,14 +44,15 @@ def imply(
     forwards : DataFrame
         As from `tidemark.domain.forward_curves.imply_forwards`, fitted on every second strike.
     market_check : dict
-        ``parity`` of the other strikes, and ``vendor``, how far volatilities are from the vendor's;
-        ready for JSON.
+        ``parity`` of the other strikes, ``vendor``, how far volatilities are from the vendor's, and
+        a ``notice`` if quotes are not those of a market; ready for JSON.
     last_smiles : DataFrame
         ``expiration, time_years, log_moneyness, vol_annual`` of the last date with forwards.
     """
     settings = params.settings()
-    tables, compared, sizes = [], [], np.zeros(3)
+    tables, compared, sizes, counts = [], [], np.zeros(3), np.zeros(2, dtype="int64")
     for chunk in checked_chain.kept():
+        counts += len(chunk), count_simulated(chunk)
         half = take_alternate_strikes(chunk)
         forwards = imply_forwards(chunk[half], params.rate_continuous, settings.parity)
         tables.append(forwards)
@@ -73,7 +75,11 @@ def imply(
         logger.info(
             "parity holds for %.2f %% of %d other pairs", 100 * sizes[1] / sizes[0], sizes[0]
         )
-    check = {"parity": parity, "vendor": compare_with_vendor(compared)}
+    check = {
+        "notice": give_notice(*counts.tolist()),
+        "parity": parity,
+        "vendor": compare_with_vendor(compared),
+    }
     return pd.concat(tables, ignore_index=True), check, smiles
 
 
@@ -131,6 +137,7 @@ def report_chain(
             "all": len(forwards),
             **{str(flag): int(n) for flag, n in forwards["flag"].value_counts().items()},
         },
+        "notice": check["notice"],
         "parity": check["parity"],
         "vendor": check["vendor"],
         "explain": explain_reason,
