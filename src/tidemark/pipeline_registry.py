@@ -43,6 +43,8 @@ def _stages(study: Study) -> dict[str, Pipeline]:
     """Build a study's stages: data and features are its own, the rest is shared."""
     own_data, own_features = _OWN[study.name]
     own_report = _OWN_REPORTS.get(study.name)
+    if not study.scenarios:  # data is fetched and checked, and nothing asked of it
+        return {**dict.fromkeys(STAGES, Pipeline([])), "data_engineering": own_data(study)}
     return {
         "data_engineering": own_data(study),
         "feature_engineering": own_features(study),

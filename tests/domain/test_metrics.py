@@ -45,6 +45,7 @@ def random_predictions(seed: int, n_dates: int = 30, decimals: int = 3) -> pd.Da
     table = pd.DataFrame({"date": days, "y_true": true})
     table["y_pred"] = 0.3 * true + rng.normal(0.0, 0.004, len(days))
     table["trailing_mean"] = rng.normal(0.0, 0.001, len(days))
+    table["surface_by_strike"] = 0.5 * true + rng.normal(0.0, 0.004, len(days))
     table = table.round(dict.fromkeys(table.columns[1:], decimals))
     return table.sample(frac=1.0, random_state=seed, ignore_index=True)
 
@@ -53,7 +54,7 @@ tables = st.integers(1, 40).flatmap(
     lambda size: st.tuples(
         *(
             st.lists(st.integers(low, high), min_size=size, max_size=size)
-            for low, high in ((0, 7), (-20, 20), (-20, 20), (-3, 3))
+            for low, high in ((0, 7), (-20, 20), (-20, 20), (-3, 3), (-9, 9))
         )
     )
 )
@@ -61,7 +62,7 @@ tables = st.integers(1, 40).flatmap(
 
 def table_of(columns: tuple[list[int], ...]) -> pd.DataFrame:
     """Make a table of small decimal numbers, many of them equal."""
-    names = ("date", "y_true", "y_pred", "trailing_mean")
+    names = ("date", "y_true", "y_pred", "trailing_mean", "surface_by_strike")
     table = pd.DataFrame(dict(zip(names, columns, strict=True)))
     table["date"] = pd.Timestamp("2019-01-02") + pd.to_timedelta(table["date"], unit="D")
     return table.assign(**{name: table[name] / 1000.0 for name in table.columns[1:]})
@@ -69,7 +70,7 @@ def table_of(columns: tuple[list[int], ...]) -> pd.DataFrame:
 
 def test_names_are_fixed_and_every_metric_is_scored() -> None:
     """Reports and tables of intervals count on the names and their order."""
-    words = "mae mse rmse r2 r2_oos_zero r2_oos_mean hit_rate auc ic rank_ic"
+    words = "mae mse rmse r2 r2_oos_zero r2_oos_mean r2_oos_surface hit_rate auc ic rank_ic"
     assert " ".join(METRICS) == words
     assert frozenset({"mae", "mse", "rmse"}) == SMALLER_IS_BETTER
     assert T_STATISTICS == ("ic_t", "rank_ic_t")
@@ -84,12 +85,25 @@ def test_score_predictions_known_rows_give_known_errors() -> None:
     assert_allclose(found, [2 / 3, 4 / 3, 1.1547005383792515, -1.0, 1 - 4 / 14, 1.0])
 
 
+def test_score_predictions_known_prices_have_a_known_r2_against_the_surface() -> None:
+    """Errors of 1, 0 and -1 against those of 2, -1 and 1: two of six squares are left."""
+    days = ["2019-01-02", "2019-01-03", "2019-01-03"]
+    table = predictions_of([5.0, 3.0, 2.0], [4.0, 3.0, 3.0], days)
+    scores = score_predictions(table.assign(surface_by_strike=[3.0, 4.0, 1.0]))
+    assert scores["r2_oos_surface"] == pytest.approx(2 / 3)
+    assert scores["r2_oos_zero"] == pytest.approx(1 - 2 / 38)
+    worse = score_predictions(table.assign(surface_by_strike=[5.0, 3.0, 2.5]))
+    assert worse["r2_oos_surface"] == pytest.approx(-7.0)
+    perfect = score_predictions(table.assign(surface_by_strike=table["y_true"]))
+    assert math.isnan(perfect["r2_oos_surface"])
+
+
 @settings(max_examples=60, deadline=None)
 @given(columns=tables)
 def test_score_predictions_agree_with_scikit_learn(columns: tuple[list[int], ...]) -> None:
     """The other route computes from rows at once, without sums by date."""
     table = table_of(columns)
-    true, pred, mean = (table[name].to_numpy() for name in ("y_true", "y_pred", "trailing_mean"))
+    true, pred, mean, surface = (table[name].to_numpy() for name in table.columns[1:])
     scores = score_predictions(table)
     mse = mean_squared_error(true, pred)
     assert scores["mae"] == pytest.approx(mean_absolute_error(true, pred), rel=1e-9, abs=1e-15)
@@ -98,8 +112,10 @@ def test_score_predictions_agree_with_scikit_learn(columns: tuple[list[int], ...
     expected = {
         "r2": r2_score(true, pred) if len(set(true)) > 1 else math.nan,
         "r2_oos_zero": 1 - mse / np.mean(true**2) if true.any() else math.nan,
-        "r2_oos_mean": 1 - mse / mean_squared_error(true, mean) if (true != mean).any() else np.nan,
     }
+    for name, known in (("r2_oos_mean", mean), ("r2_oos_surface", surface)):
+        has_errors = (true != known).any()
+        expected[name] = 1 - mse / mean_squared_error(true, known) if has_errors else math.nan
     signed = (true != 0.0) & (pred != 0.0)
     hits = np.sign(true[signed]) == np.sign(pred[signed])
     expected["hit_rate"] = hits.mean() if signed.any() else math.nan
@@ -159,12 +175,13 @@ def test_score_predictions_constant_targets_have_no_r2(n_rows: int, target: floa
 
 
 def test_score_predictions_benchmark_forecasts_have_r2_of_zero() -> None:
-    """The mean of the same rows, zero, and the trailing mean each explain nothing of their own."""
+    """The mean of the same rows, zero and what was published each explain nothing of their own."""
     table = random_predictions(5)
     forecasts = {
         "r2": table["y_true"].mean(),
         "r2_oos_zero": 0.0,
         "r2_oos_mean": table["trailing_mean"],
+        "r2_oos_surface": table["surface_by_strike"],
     }
     for name, forecast in forecasts.items():
         assert score_predictions(table.assign(y_pred=forecast))[name] == pytest.approx(0, abs=1e-12)
@@ -208,7 +225,7 @@ def test_score_predictions_scale_is_the_unit_of_errors_and_of_nothing_else(
 ) -> None:
     """Times a power of two, errors grow with it and what has no unit is the same."""
     table, scale = random_predictions(seed, 12), 2.0**exponent
-    numbers = ["y_true", "y_pred", "trailing_mean"]
+    numbers = ["y_true", "y_pred", "trailing_mean", "surface_by_strike"]
     before = score_predictions(table)
     after = score_predictions(table.assign(**table[numbers] * scale))
     power = {"mae": 1, "rmse": 1, "mse": 2}
@@ -244,28 +261,32 @@ def test_sum_by_date_unsorted_rows_give_one_row_a_date_in_order() -> None:
     """Each column is added up within its date, dates ascending; targets less their mean of 2."""
     table = predictions_of(
         [1.0, 2.0, 3.0], [0.0, 4.0, 3.0], ["2019-01-03", "2019-01-02", "2019-01-03"]
-    ).assign(trailing_mean=1.0)
+    ).assign(trailing_mean=1.0, surface_by_strike=[1.0, 4.0, 1.0])
     sums = sum_by_date(table)
     assert tuple(sums.columns) == SUMS
     assert sums.index.name == "date"
     assert list(sums.index) == [pd.Timestamp("2019-01-02"), pd.Timestamp("2019-01-03")]
     expected = [
-        [1.0, 2.0, 4.0, 0.0, 0.0, 4.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0],
-        [2.0, 1.0, 1.0, 0.0, 2.0, 10.0, 4.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0],
+        [1.0, 2.0, 4.0, 0.0, 0.0, 4.0, 1.0, 4.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0],
+        [2.0, 1.0, 1.0, 0.0, 2.0, 10.0, 4.0, 4.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0],
     ]
     assert_allclose(sums, expected)
     assert (sums.dtypes == "float64").all()
 
 
-def test_trailing_mean_unknown_leaves_only_its_own_metric_undefined() -> None:
-    """Without the column, or with one value missing, there is no R2 against the trailing mean."""
+@pytest.mark.parametrize(
+    ("column", "metric"),
+    [("trailing_mean", "r2_oos_mean"), ("surface_by_strike", "r2_oos_surface")],
+)
+def test_benchmark_unknown_leaves_only_its_own_metric_undefined(column: str, metric: str) -> None:
+    """Without the column, or with one value missing, there is no R2 against that forecast."""
     table = random_predictions(8)
     whole = score_predictions(table)
-    gap = table["trailing_mean"].where(table.index != 3)
-    for other in (table.drop(columns="trailing_mean"), table.assign(trailing_mean=gap)):
+    assert all(math.isfinite(value) for value in whole.values())
+    gap = table[column].where(table.index != 3)
+    for other in (table.drop(columns=column), table.assign(**{column: gap})):
         scores = score_predictions(other)
-        assert math.isfinite(whole["r2_oos_mean"])
-        assert math.isnan(scores.pop("r2_oos_mean"))
+        assert math.isnan(scores.pop(metric))
         assert scores == {name: whole[name] for name in scores}
 
 

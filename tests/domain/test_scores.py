@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tidemark.domain.chart_cells import METRIC_LABELS
 from tidemark.domain.comparison import diebold_mariano
-from tidemark.domain.metrics import METRICS, SUMS
+from tidemark.domain.metrics import METRICS, SUMS, metrics_from_sums
 from tidemark.domain.multiple_comparison import confidence_set, superior_predictive_ability
 from tidemark.domain.plotting import Quantity
 from tidemark.domain.scores import (
@@ -56,15 +56,33 @@ def test_headlines_are_metrics_over_sums_that_are_kept() -> None:
     assert words == [
         "out-of-sample R2 against a forecast of zero",
         "out-of-sample R2 against the mean of the past",
+        "out-of-sample R2 against the surface of the session before",
     ]
+    assert [one.squares for one in HEADLINES.values()] == ["sq_zero", "sq_mean", "sq_surface"]
+    assert len({one.square_words for one in HEADLINES.values()}) == len(HEADLINES)
+
+
+@pytest.mark.parametrize("name", get_args(R2Name))
+def test_headline_is_one_less_squared_errors_over_its_squares(name: R2Name) -> None:
+    """The column that a headline names is what its metric divides by, whatever the others hold."""
+    sums = np.random.default_rng(3).uniform(1.0, 2.0, len(SUMS))
+    squares = SUMS.index(HEADLINES[name].squares)
+    expected = 1.0 - sums[SUMS.index("sq_error")] / sums[squares]
+    assert metrics_from_sums(sums)[name] == pytest.approx(expected)
+    sums[squares] *= 2.0
+    others = {one for one in HEADLINES if one != name}
+    assert metrics_from_sums(sums)[name] == pytest.approx(1.0 - (1.0 - expected) / 2.0)
+    sums[[SUMS.index(HEADLINES[one].squares) for one in others]] = np.nan
+    assert metrics_from_sums(sums)[name] == pytest.approx(1.0 - (1.0 - expected) / 2.0)
 
 
 def test_score_lead_with_changes_squared_errors_alone() -> None:
     """Only the headline is another; a gain in log score is over a single regime, whatever."""
-    changed = SQUARED_ERROR.lead_with("r2_oos_mean")
-    assert changed.headline is HEADLINES["r2_oos_mean"]
-    assert changed.lead_with("r2_oos_zero") == SQUARED_ERROR
-    assert LOG_SCORE.lead_with("r2_oos_mean") == LOG_SCORE
+    for name in get_args(R2Name):
+        changed = SQUARED_ERROR.lead_with(name)
+        assert changed.headline is HEADLINES[name]
+        assert changed.lead_with("r2_oos_zero") == SQUARED_ERROR
+        assert LOG_SCORE.lead_with(name) == LOG_SCORE
 
 
 def test_score_say_target_names_what_densities_are_of() -> None:

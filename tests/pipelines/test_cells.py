@@ -131,6 +131,7 @@ def test_evaluate_scores_each_of_few_names(study: Any) -> None:
             "rmse": np.sqrt(loss / 25),
             "r2_oos_zero": 1.0 - loss / (rows["y_true"] ** 2).sum(),
             "r2_oos_mean": 1.0 - loss / ((rows["y_true"] - rows["trailing_mean"]) ** 2).sum(),
+            "r2_oos_surface": None,  # these rows have no surface
         }
     )
     mean = study.run_cell("baseline.trailing_mean").outcome["by_name"]["ticker"]

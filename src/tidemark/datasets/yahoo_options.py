@@ -50,7 +50,8 @@ class YahooOptionsDataset(VendorDataset):
     base_url : str
         The scheme and host of the service.
     credentials : dict, optional
-        ``crumb`` and ``cookie`` of a session in a browser, where Yahoo asks for them.
+        ``crumb`` and ``cookie`` of a session in a browser, where Yahoo asks for them; an empty
+        one counts as none.
     download_args : dict, optional
         Time-outs, ``requests_per_second`` and ``headers``, see `tidemark.datasets.http.download`.
     metadata : dict, optional
@@ -244,7 +245,7 @@ class YahooOptionsDataset(VendorDataset):
 def _check_secrets(credentials: dict[str, str]) -> dict[str, str]:
     if not set(credentials) <= {"crumb", "cookie"}:
         raise ValueError("'credentials' of Yahoo may have 'crumb' and 'cookie' and nothing else.")
-    return credentials
+    return {name: secret for name, secret in credentials.items() if secret}
 
 
 def _explain(status: int, body: bytes) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 from tidemark.domain.chains import Floats, measure_time_years, number_keys
 from tidemark.domain.implied_parity import imply_parity
 from tidemark.domain.no_arbitrage import Quotes
-from tidemark.domain.parity import EXPIRY, ParitySettings, fit_forwards
+from tidemark.domain.parity import EXPIRY, NoPairsError, ParitySettings, fit_forwards
 
 # More than any time in years, so that dates do not meet on one axis.
 _GAP = 1e3
@@ -55,9 +56,11 @@ class ForwardCurves:
         known = number < len(self.day)
         known[known] = self.day[number[known]] == day[known]
         known &= time_years > 0
+        found = np.full((2, len(day)), np.nan)
+        if not known.any():
+            return found[0], found[1]
         time = np.minimum(time_years[known], self.longest[number[known]])
         place = number[known] * _GAP + time
-        found = np.full((2, len(day)), np.nan)
         for row, logs in enumerate((self.growth, self.discount)):
             found[row, known] = np.interp(place, self.axis, logs) / time
         return found[0], found[1]
@@ -111,20 +114,30 @@ def imply_forwards(
     -------
     DataFrame
         As from `tidemark.domain.parity.fit_forwards`. Of American options the forward is that of
-        `tidemark.domain.implied_parity.imply_parity`, and figures about pairs are NaN.
-
-    Raises
-    ------
-    ValueError
-        If no European expiration has a usable pair, where there are European options.
+        `tidemark.domain.implied_parity.imply_parity`, and figures about pairs are NaN. Empty where
+        no expiration has a usable pair.
     """
     is_european = (chain["exercise_style"] == "european").to_numpy(dtype=bool)
-    tables = []
+    tables = [_without_forwards()]
     if is_european.any():
-        tables.append(fit_forwards(chain, is_european, settings))
+        # Without a pair there is no forward, which is nothing to stop for.
+        with suppress(NoPairsError):
+            tables.append(fit_forwards(chain, is_european, settings))
     if not is_european.all():
         tables.append(_imply_american(chain[~is_european], rate_continuous))
-    return pd.concat(tables, ignore_index=True).sort_values(EXPIRY, ignore_index=True)
+    found = pd.concat(tables[1:], ignore_index=True) if len(tables) > 1 else tables[0]
+    return found.sort_values(EXPIRY, ignore_index=True)
+
+
+def _without_forwards() -> pd.DataFrame:
+    kinds = {
+        **{"quote_date": "datetime64[us]", "root": "str", "expiration": "datetime64[us]"},
+        **dict.fromkeys(("time_years", "underlying_price", "forward"), "float64"),
+        **dict.fromkeys(("discount_factor", "rate_continuous", "carry_continuous"), "float64"),
+        **{"n_pairs": "int64", "residual_median": "float64", "share_within": "float64"},
+        "flag": "str",
+    }
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
 
 
 def _imply_american(chain: pd.DataFrame, rate_continuous: float) -> pd.DataFrame:

@@ -29,6 +29,10 @@ EXPIRY = ["quote_date", "root", "expiration"]
 NEEDED = (*KEY, "settlement", "exercise_style", "underlying_price", "bid", "ask")
 
 
+class NoPairsError(ValueError):
+    """No call and put of one strike are quoted on both sides near the money."""
+
+
 @dataclass(frozen=True)
 class ParitySettings:
     """Which pairs of a call and a put count, and which discount factors are plausible.
@@ -105,8 +109,9 @@ def fit_forwards(
     Raises
     ------
     ValueError
-        If a column is missing, `rows` has another length, an option is American, or no expiry has
-        a usable pair.
+        If a column is missing, `rows` has another length, or an option is American.
+    NoPairsError
+        If no expiry has a usable pair; it is a ValueError too.
 
     References
     ----------
@@ -119,7 +124,7 @@ def fit_forwards(
     with np.errstate(divide="ignore", invalid="ignore"):
         is_near = np.abs(np.log(pairs.strike / spot)) <= settings.max_log_moneyness
     if not is_near.any():
-        raise ValueError(
+        raise NoPairsError(
             f"None of {len(is_near)} pairs of usable quotes is near the money, so that no line can "
             f"be fitted: look at bid, ask and underlying_price, or widen {settings}"
         )

@@ -66,6 +66,8 @@ class Smiles:
         lower = np.clip(above - 1, first, np.maximum(end - 1, first))
         found = np.full(len(day), np.nan)
         rows = np.flatnonzero(known & np.isfinite(moneyness) & (time_years > 0))
+        if not len(rows):
+            return found
         low, high = lower[rows], upper[rows]
         near, far = self.time_years[low], self.time_years[high]
         wanted = time_years[rows]

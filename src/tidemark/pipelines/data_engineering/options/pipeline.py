@@ -27,8 +27,8 @@ def create_pipeline(study: Study) -> Pipeline:
 
 
 def _create_data(study: Study) -> Pipeline:
-    first = study.groups[0] if study.groups else "all_quotes"
-    split = f"{BOX}.{first}.split"
+    # Baselines are the same for all groups, and dates nearly: those of the first serve the audit.
+    splits = {"split": f"{BOX}.{study.groups[0]}.split"} if study.groups else {}
     return Pipeline(
         [
             Node(
@@ -76,16 +76,22 @@ def _create_data(study: Study) -> Pipeline:
                 ["inputs", "volatilities", "baselines", "targets", "facts"],
                 name="price",
             ),
-            Node(
-                pricing.audit,
-                ["contracts", "market", "split", "params:pricing", "params:audit"],
-                "audit",
-                name="audit",
-            ),
+            *([_audit()] if splits else []),
         ],
         namespace=BOX,
-        inputs={"split": split},
-        parameters=_PARAMETERS,
+        inputs=splits,
+        parameters={
+            name: source for name, source in _PARAMETERS.items() if splits or name != "params:audit"
+        },
+    )
+
+
+def _audit() -> Node:
+    return Node(
+        pricing.audit,
+        ["contracts", "market", "split", "params:pricing", "params:audit"],
+        "audit",
+        name="audit",
     )
 
 
