@@ -44,17 +44,25 @@ def fit_lines(
     """
     precision = 1.0 / np.square(error)
     weight = precision
-    level = slope = np.zeros(n_groups)
+    level, slope = np.zeros((2, n_groups))
+    fitted = np.arange(n_groups)  # those that have not settled; the points are theirs alone
     for _ in range(MAX_PASSES):
-        before = level
-        level, slope = fit_weighted_lines(x, y, weight, group, n_groups)
-        missed = np.abs(y - level[group] - slope[group] * x) / error
-        scale = median_by_group(missed, group, n_groups) / NORMAL_MAD
+        n = len(fitted)
+        before = level[fitted]
+        level[fitted], slope[fitted] = now, tilt = fit_weighted_lines(x, y, weight, group, n)
+        missed = np.abs(y - now[group] - tilt[group] * x) / error
+        scale = median_by_group(missed, group, n) / NORMAL_MAD
         bound = HUBER * np.maximum(scale, LEAST_SCALE)[group]
         weight = precision * np.minimum(1.0, bound / np.maximum(missed, bound))
-        moved = np.abs(level - before) > TOLERANCE * np.maximum(np.abs(level), 1.0)
+        moved = np.abs(now - before) > TOLERANCE * np.maximum(np.abs(now), 1.0)
         if not moved.any():
             break
+        stays = moved[group]
+        x, y, error, precision, weight = (
+            values[stays] for values in (x, y, error, precision, weight)
+        )
+        group = (np.cumsum(moved) - 1)[group[stays]]
+        fitted = fitted[moved]
     return level, slope
 
 
