@@ -419,6 +419,25 @@ def test_pipelines_of_options_without_a_group_lack_its_boxes_alone(
     assert read[0] == read[1]
 
 
+@pytest.mark.parametrize("name", STUDIES)
+def test_pipelines_of_a_study_without_scenarios_fetch_and_check_its_data_alone(
+    studies: list[Study], pipelines: dict[str, Pipeline], name: str
+) -> None:
+    """An environment may take out every scenario: then nothing is asked of the data."""
+    changed = [replace(one, scenarios={}) if one.name == name else one for one in studies]
+    fewer = slice_pipelines(changed)
+
+    assert {space.partition(".")[0] for space in _spaces(fewer[name])} == {f"{name}_data"}
+    assert f"{name}_data.accept" in {one.name for one in fewer[name].nodes}
+    assert _interrupted(fewer[name]) == set()
+    before, after = (
+        {key: {node.name for node in one.nodes} for key, one in registry.items()}
+        for registry in (pipelines, fewer)
+    )
+    assert after[name] < before[name]
+    assert before["__default__"] - after["__default__"] == before[name] - after[name]
+
+
 def test_pipelines_of_options_that_are_circular_reach_no_other_group(
     studies: list[Study], pipelines: dict[str, Pipeline]
 ) -> None:

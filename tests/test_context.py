@@ -340,6 +340,26 @@ def test_context_of_each_environment_is_accepted_with_its_scenarios(
         assert {pair.left, pair.right} <= series.keys()
 
 
+@pytest.mark.parametrize("env", ["base", "etf", "live", "spx", "optionsdx"])
+def test_context_of_each_environment_has_rows_for_the_options_that_it_compares(
+    load: Load, env: str
+) -> None:
+    """What ships passes its own checks; a live run keeps chains, and compares nothing yet."""
+    context = load(env=env)
+    catalog, options = context.catalog, context.studies[-1]
+
+    assert (options.name, bool(options.scenarios)) == ("options", env != "live")
+    is_circular = {
+        group: catalog.load(f"params:options.groups.{group}").is_circular
+        for group in options.groups
+    }
+    assert [group for group, one in is_circular.items() if one] == (
+        ["circular"] if options.scenarios else []
+    )
+    for cell in options.cells():
+        assert catalog.load(f"params:cells.{cell.namespace}") == cell
+
+
 def test_context_as_of_of_the_live_environment_is_a_day_that_can_be_given(load: Load) -> None:
     """A live run pretends nothing: it is today in UTC, once for the whole run, unless told."""
     today = datetime.now(UTC).date()

@@ -163,12 +163,16 @@ def test_keep_cells_of_one_way_to_find_regimes_drops_what_shows_them_all(
     [
         (["median_impute"], [], "returns"),
         ([BASELINE], ["zero"], "returns"),
-        ([], ["svr"], "returns"),
+        ([], ["last_value"], "returns"),
         (["equity_fx"], [], "cross_asset"),
         ([], ["markov"], "cross_asset"),
+        (["liquid_only"], [], "options"),
+        (["surface_impute"], ["svr"], "options"),
+        ([], ["gru"], "options"),
+        ([], ["own_iv"], "options"),
     ],
 )
-def test_keep_cells_of_one_study_leaves_the_data_of_the_other_alone(
+def test_keep_cells_of_one_study_leaves_the_data_of_the_others_alone(
     pipelines: dict[str, Pipeline],
     info: RunInfo,
     scenarios: list[str],
@@ -181,16 +185,60 @@ def test_keep_cells_of_one_study_leaves_the_data_of_the_other_alone(
     assert set(kept) == set(keep_cells(pipelines[study], info, scenarios, models))
 
 
-def test_keep_cells_of_a_model_of_both_studies_keeps_both(
-    pipelines: dict[str, Pipeline], info: RunInfo
+@pytest.mark.parametrize(
+    ("model", "others", "options"),
+    [
+        (
+            "ridge",
+            [*SCENARIOS, "correlation_forecast"],
+            ["drop_missing", "surface_impute", "liquid_only", "unseen_expiries"],
+        ),
+        ("svr", SCENARIOS, ["surface_impute"]),
+    ],
+)
+def test_keep_cells_of_a_model_of_several_studies_keeps_each(
+    pipelines: dict[str, Pipeline],
+    info: RunInfo,
+    model: str,
+    others: list[str],
+    options: list[str],
 ) -> None:
     """Where no study is named, a model's name means that of each."""
-    kept = keep_cells(pipelines["modelling"], info, [], ["ridge"])
+    kept = keep_cells(pipelines["modelling"], info, [], [model])
 
-    expected = _cell_nodes("correlation_forecast", "ridge")
-    for scenario in SCENARIOS:
-        expected |= _cell_nodes(scenario, "ridge")
-    assert set(kept) == expected
+    expected = set().union(*(_cell_nodes(scenario, model) for scenario in [*others, *options]))
+    assert set(kept) == expected | {f"{scenario}.{model}.measure" for scenario in options}
+
+
+def test_keep_cells_of_an_options_scenario_keeps_the_data_and_drops_the_report(
+    pipelines: dict[str, Pipeline], info: RunInfo, studies: list[Study]
+) -> None:
+    """The rows of every group are data of the study, which is whole whatever is chosen."""
+    everything = {node.name for node in pipelines["options"].nodes}
+    data = {name for name in everything if name.startswith("options_data.")}
+    models = studies[-1].scenarios["liquid_only"].models
+
+    kept = keep_cells(pipelines["options"], info, ["liquid_only"], [])
+
+    assert {"ridge", "poly2_residual"} <= set(models)
+    assert "options_data.circular.publish" in data
+    steps = ("preprocess", "features", "split", "audit", *TABLES)
+    assert set(kept) == {
+        *data,
+        *(f"liquid_only.{step}" for step in steps),
+        *_cell_nodes("liquid_only", *models),
+        *(f"liquid_only.{model}.measure" for model in models),
+    }
+
+
+def test_keep_cells_of_a_network_keeps_its_course_of_learning(
+    pipelines: dict[str, Pipeline], info: RunInfo
+) -> None:
+    """What is drawn of its epochs is part of its cell."""
+    kept = keep_cells(pipelines["modelling"], info, ["surface_impute"], ["gru"])
+
+    more = {f"surface_impute.gru.{step}" for step in ("measure", "plot_learning")}
+    assert set(kept) == _cell_nodes("surface_impute", "gru") | more
 
 
 @pytest.mark.parametrize(
@@ -205,6 +253,8 @@ def test_keep_cells_of_a_model_of_both_studies_keeps_both(
         (["returns_data"], [], ["scenario 'returns_data'", *SCENARIOS]),
         (["median_impute", "x"], ["ridge"], ["scenario 'x'", *SCENARIOS]),
         (["equity_fx"], [], ["scenario 'equity_fx'", *SCENARIOS]),
+        (["liquid_only"], [], ["scenario 'liquid_only'", *SCENARIOS]),
+        ([], ["gru"], ["model 'gru'", *BASELINES, *MODELS]),
         ([], ["markov"], ["model 'markov'", *BASELINES, *MODELS]),
     ],
 )
@@ -251,6 +301,7 @@ def test_check_namespaces_unknown_name_is_refused(
     """Half a name, a node and a model alone are no namespaces; boxes at both levels are."""
     check_namespaces(["median_impute", "median_impute.ridge", "returns_data"], pipelines["returns"])
     check_namespaces(["cross_asset_data", "cross_asset_data.file"], pipelines["cross_asset"])
+    check_namespaces(["options_data.circular", "surface_impute.gru"], pipelines["options"])
 
     with pytest.raises(UnknownName, match="Unknown namespace"):
         check_namespaces(["median_impute", name], pipelines["returns"])

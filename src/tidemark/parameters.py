@@ -303,7 +303,7 @@ def _check_groups(scenarios: Mapping[str, Any], groups: Mapping[str, Mapping[str
                 f"Scenario '{name}' is given today's own price in other words, and its group "
                 f"{scenario['group']} is not circular. Put it into one with is_circular: true."
             )
-        if same_day and "circular" not in name:
+        if knows_price and "circular" not in name:
             raise ConfigError(
                 f"Scenario '{name}' is circular, and its name has to say so in every table. Rename "
                 f"it, to circular_{name} for example."

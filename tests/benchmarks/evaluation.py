@@ -47,6 +47,7 @@ def make_cells(n_dates: int, n_stocks: int, n_cells: int) -> list[pd.DataFrame]:
     returns = 0.01 * np.exp(waves)[:, None] * rng.normal(size=shape)
     days = pd.bdate_range("2015-01-02", periods=n_dates).repeat(n_stocks)
     table = pd.DataFrame({"date": days, "y_true": returns.ravel(), "trailing_mean": 0.0003})
+    table["surface_by_strike"] = (0.05 * returns).ravel()
     skills = np.linspace(0.0, 0.1, n_cells)
     return [
         table.assign(y_pred=(skill * returns + rng.normal(0.0, 0.002, shape)).ravel())
@@ -66,7 +67,9 @@ def interval_cells(cells: list[pd.DataFrame], block: int, n: int, kind: Any) -> 
     return [interval_metrics(cell, counts, LEVEL, kind) for cell in cells]
 
 
-def score_arrays(true: np.ndarray, pred: np.ndarray, trailing_mean: np.ndarray) -> np.ndarray:
+def score_arrays(
+    true: np.ndarray, pred: np.ndarray, trailing_mean: np.ndarray, surface: np.ndarray
+) -> np.ndarray:
     """Compute the metrics of arrays of dates by stocks, in the order of `METRICS`."""
     from scipy.stats import rankdata
     from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score, roc_auc_score
@@ -83,6 +86,7 @@ def score_arrays(true: np.ndarray, pred: np.ndarray, trailing_mean: np.ndarray) 
             r2_score(y, p),
             1.0 - mse / np.mean(y**2),
             1.0 - mse / mean_squared_error(y, trailing_mean.ravel()),
+            1.0 - mse / mean_squared_error(y, surface.ravel()),
             np.mean(np.sign(y[is_signed]) == np.sign(p[is_signed])),
             roc_auc_score(y[is_moving] > 0.0, p[is_moving]),
             correlate_rows(true, pred).mean(),
@@ -103,7 +107,7 @@ def loop_with_arch(cells: list[pd.DataFrame], block: int, n: int) -> list[np.nda
     from arch.bootstrap import StationaryBootstrap
 
     n_dates = cells[0]["date"].nunique()
-    names = ("y_true", "y_pred", "trailing_mean")
+    names = ("y_true", "y_pred", "trailing_mean", "surface_by_strike")
     limits = []
     for number, cell in enumerate(cells):
         arrays = (cell[name].to_numpy().reshape(n_dates, -1) for name in names)

@@ -32,9 +32,12 @@ ELSEWHERE = {
     "live": [
         "cross_asset_data.fred.source",
         "cross_asset_data.yahoo.source",
+        "options_data.source_chain",
         "returns_data.source_exogenous",
         "returns_data.source_prices",
     ],
+    "spx": ["options_data.source_chain"],
+    "optionsdx": ["options_data.source_chain"],
 }
 
 

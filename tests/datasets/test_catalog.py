@@ -21,8 +21,13 @@ from pydantic import BaseModel
 from tidemark.context import TidemarkContext
 from tidemark.pipeline_registry import slice_pipelines
 from tidemark.pipelines.data_engineering.cross_asset.params import PairParams
+from tidemark.pipelines.data_engineering.options.params import (
+    ChainParams,
+    GroupParams,
+    OptionPreprocessParams,
+)
 from tidemark.pipelines.data_engineering.returns.params import PreprocessParams
-from tidemark.pipelines.modelling.params import RegimeParams
+from tidemark.pipelines.modelling.params import RecurrentParams, RegimeParams
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,10 +46,11 @@ def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Load:
     """Load the project's context as a command does, writing below the test's folder."""
     monkeypatch.setattr("tidemark.context._Active.loader", None)
 
-    def load_context(**options: Any) -> TidemarkContext:
+    def load_context(chain_file: str | None = None, **options: Any) -> TidemarkContext:
         bootstrap_project(ROOT)
         configure_project("tidemark")
         given = {"data_root": str(tmp_path / "data")}
+        given |= {"chain_file": chain_file} if chain_file else {}
         session = settings.SESSION_CLASS.create(project_path=ROOT, runtime_params=given, **options)
         context = session.load_context()
         assert isinstance(context, TidemarkContext)
@@ -65,12 +71,16 @@ def _datasets(context: TidemarkContext) -> set[str]:
 
 
 def _place(catalog: DataCatalog, name: str) -> str:
-    dataset = catalog[name]
+    return _filepath(catalog[name])
+
+
+def _filepath(dataset: Any) -> str:
     described = dataset._describe()
     return str(described.get("filepath", described.get("path")))
 
 
-ENVIRONMENTS = ["base", "local", "etf", "live"]
+ENVIRONMENTS = ["base", "local", "etf", "live", "spx", "optionsdx"]
+KEEPS_CHAINS_ONLY = "live"  # nothing is asked of them until there are enough
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
@@ -102,6 +112,9 @@ def test_catalog_names_every_parameter_that_a_node_reads(load: Load, env: str) -
     wanted = {name for one in pipelines for name in one.datasets() if name.startswith("params:")}
 
     assert {"params:names.equity_bond", "params:cells.mean_impute.ridge"} <= wanted
+    assert "params:options.validation" in wanted
+    priced = {"params:cells.surface_impute.gru", "params:options.groups.circular"}
+    assert priced & wanted == (priced if env != KEEPS_CHAINS_ONLY else set())
     assert wanted - set(context.catalog.keys()) == set()
 
 
@@ -150,6 +163,8 @@ def test_catalog_inputs_from_people_lie_outside_the_data_root(load: Load, tmp_pa
         *(f"returns_report.{name}" for name in ("templates", "notes")),
         *(f"cross_asset_data.{name}" for name in ("file.source", "templates")),
         *(f"cross_asset_report.{name}" for name in ("templates", "notes")),
+        *(f"options_data.{name}" for name in ("source_chain", "templates")),
+        *(f"options_report.{name}" for name in ("templates", "notes")),
     }
     assert all(path.exists() for path in places.values()), places
     assert not any(path.is_relative_to(tmp_path) for path in places.values())
@@ -188,6 +203,9 @@ def test_catalog_parameters_are_of_the_type_that_their_node_asks_for(load: Load,
 
     assert len(models) >= 20  # the studies' own and those that they share
     assert {PairParams, RegimeParams, PreprocessParams} <= models
+    priced = {OptionPreprocessParams, GroupParams, RecurrentParams}
+    assert priced & models == (priced if env != KEEPS_CHAINS_ONLY else set())
+    assert ChainParams in models
 
 
 @pytest.mark.parametrize(
@@ -214,6 +232,29 @@ def test_catalog_of_an_environment_has_the_sources_that_it_names(
     assert found == kinds
     fetched = {node.name for node in pipeline.nodes if node.name.endswith(".fetch")}
     assert fetched == {f"cross_asset_data.{name}.fetch" for name in kinds}
+
+
+@pytest.mark.parametrize(
+    ("env", "kind", "is_file"),
+    [
+        ("base", "SimulatedChainDataset", False),
+        ("etf", "SimulatedChainDataset", False),
+        ("live", "YahooOptionsDataset", False),
+        ("spx", "CboeEodDataset", True),
+        ("optionsdx", "OptionsDXDataset", True),
+    ],
+)
+def test_catalog_of_an_environment_has_the_chain_that_it_names(
+    load: Load, tmp_path: Path, env: str, kind: str, is_file: bool
+) -> None:
+    """A vendor's file is that of the globals or of the command line; other chains heed neither."""
+    mine = tmp_path / "mine"
+    usual = load(env=env).catalog["options_data.source_chain"]
+    given = load(env=env, chain_file=str(mine)).catalog["options_data.source_chain"]
+
+    assert type(usual).__name__ == type(given).__name__ == kind
+    assert (_filepath(given) == str(mine)) is is_file
+    assert (_filepath(given) != _filepath(usual)) is is_file
 
 
 def test_registry_with_a_second_ridge_in_yaml_only_adds_cells(load: Load, tmp_path: Path) -> None:

@@ -113,9 +113,9 @@ def test_score_predictions_agree_with_scikit_learn(columns: tuple[list[int], ...
         "r2": r2_score(true, pred) if len(set(true)) > 1 else math.nan,
         "r2_oos_zero": 1 - mse / np.mean(true**2) if true.any() else math.nan,
     }
-    for name, known in (("r2_oos_mean", mean), ("r2_oos_surface", surface)):
-        has_errors = (true != known).any()
-        expected[name] = 1 - mse / mean_squared_error(true, known) if has_errors else math.nan
+    for name, other in (("r2_oos_mean", mean), ("r2_oos_surface", surface)):
+        has_errors = (true != other).any()
+        expected[name] = 1 - mse / mean_squared_error(true, other) if has_errors else math.nan
     signed = (true != 0.0) & (pred != 0.0)
     hits = np.sign(true[signed]) == np.sign(pred[signed])
     expected["hit_rate"] = hits.mean() if signed.any() else math.nan

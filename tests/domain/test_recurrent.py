@@ -23,6 +23,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from tidemark.domain import recurrent
 from tidemark.domain.keras_models import (
     ModelFormat,
+    average_models,
     dump_model,
     hash_weights,
     import_keras,
@@ -421,3 +422,36 @@ def test_spread_of_seeds() -> None:
     assert np.isnan(measure_spread(fits[:1])["validation_rmse_std"])
     with pytest.raises(ValueError, match="no fits"):
         measure_spread([])
+
+
+@needs_keras
+def test_mean_of_models_predicts_the_mean(
+    fits: tuple[GruFit, ...], samples: tuple[SequenceSample, SequenceSample], tmp_path: Path
+) -> None:
+    """As one file of either format, which plain Keras loads; equal members give equal bytes."""
+    index, rows = samples[1].index, samples[1].rows[:50]
+    members = [predict(load_model(fit.model), index, rows) for fit in fits]
+    assert np.abs(members[0] - members[1]).max() > 1e-3  # or either would do
+    means = [average_models([load_model(fit.model) for fit in fits]) for _ in range(2)]
+    assert_allclose(predict(means[0], index, rows), np.mean(members, axis=0), rtol=1e-5)
+    written = [(dump_model(mean), dump_model(mean, "h5")) for mean in means]
+    assert written[0] == written[1]
+    import keras
+
+    found = []
+    for kind, content in zip(("keras", "h5"), written[0], strict=True):
+        path = tmp_path / f"mean.{kind}"
+        path.write_bytes(content)
+        plain = keras.models.load_model(path, compile=False)
+        found.append(plain.predict_on_batch(list(index.gather(rows)))[:, 0])
+        assert dump_model(load_model(content), "keras") == written[0][0]
+    assert_array_equal(found[0], found[1])
+    assert_allclose(found[0], np.mean(members, axis=0), rtol=1e-5)
+
+
+@needs_keras
+def test_mean_of_one_model_is_that_model(fits: tuple[GruFit, ...]) -> None:
+    """Nothing is put on top of it."""
+    model = load_model(fits[0].model)
+    assert average_models([model]) is model
+    assert dump_model(model) == fits[0].model

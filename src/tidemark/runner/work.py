@@ -146,8 +146,12 @@ def describe(error: BaseException) -> str:
 
 def exit_status_of(error: BaseException) -> int:
     """Tell refused data from what a person can mend."""
+    from kedro.io import DatasetError
     from kedro.validation.exceptions import DataValidationError
 
+    # Kedro wraps what a dataset raises in an error of its own.
+    if isinstance(error, DatasetError) and isinstance(error.__cause__, errors.DataError):
+        return error.__cause__.exit_status
     if isinstance(error, DataValidationError):
         of_data = "_data." in (error.dataset_name or "")
         return errors.EXIT_REFUSED if of_data else errors.EXIT_ERROR
