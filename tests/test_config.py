@@ -651,7 +651,7 @@ def test_check_parameters_of_options_that_do_not_fit_are_refused_with_what_would
         ("scenarios", _of_options("mine", "liquid_only", "gru", "ridge", missing="drop")),
         ("scenarios", _of_options("my_circular_one", "circular", "ridge", same_day=True)),
         ("scenarios", _of_options("mine", "circular", "ridge", same_day=False)),
-        ("scenarios", _of_options("mine", "circular", "own_iv")),
+        ("scenarios", _of_options("circular_mine", "circular", "own_iv")),
         ("scenarios", _put("scenarios", "options", "circular_same_day", value=None)),
         ("parameters_options", _put("options", "groups", "mine", value={"hold_out_every": 2})),
         ("parameters_options", _put(*CHECKS, "zero_day", value={"action": "quarantine"})),

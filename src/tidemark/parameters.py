@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from tidemark.alerts import AlertSettings
 from tidemark.config import BASELINE, ScenarioConfig, Strict, StudyName, read_studies
 from tidemark.domain.estimators import EstimatorName
-from tidemark.domain.option_inputs import OWN_IV
+from tidemark.domain.option_baselines import OWN_IV
 from tidemark.errors import ConfigError, UnknownName
 from tidemark.pipelines.data_engineering.cross_asset.params import (
     CORRELATION_BASELINES,

@@ -77,11 +77,13 @@ def _outputs(records: Sequence[NodeRecord], name: str) -> list[Path]:
 
 
 def _answers(records: Sequence[NodeRecord]) -> list[str]:
-    return [
-        f"{answer['word']}. {answer['text']}"
-        for path in _outputs(records, "findings")
-        for answer in json.loads(path.read_text(encoding="utf-8"))["answers"]
-    ]
+    found = []
+    for path in _outputs(records, "findings"):
+        answers = json.loads(path.read_text(encoding="utf-8"))["answers"]
+        for answer in answers:
+            group = f"{answer['group']}: " if len(answers) > 1 else ""
+            found.append(f"{group}{answer['word']}. {answer['text']}")
+    return found
 
 
 def _best_by_scenario(records: Sequence[NodeRecord]) -> dict[str, dict[str, Any]]:

@@ -83,7 +83,7 @@ def test_run_baseline_alone_fits_and_treats_nothing(prepared: Any) -> None:
     assert not (prepared.data / "06_models/returns_baseline/zero/model.pkl").exists()
 
 
-def test_run_without_words_runs_both_studies(workplace: Any, make_conf: Callable[..., Any]) -> None:
+def test_run_without_words_runs_every_study(workplace: Any, make_conf: Callable[..., Any]) -> None:
     """As typed, ``kedro run`` studies everything, leaves a report of each, and is done then."""
     conf = make_conf(returns_baseline=["zero"], mean_impute=["linear"])
     kept = {
@@ -92,13 +92,19 @@ def test_run_without_words_runs_both_studies(workplace: Any, make_conf: Callable
         "correlation_forecast": ["linear"],
     }
 
+    kept_options = {
+        "options_baseline": ["surface_by_strike"],
+        "surface_impute": ["ridge_residual"],
+    }
+
     def keep(tree: dict[str, Any]) -> None:
-        scenarios = tree["scenarios"]["cross_asset"]
-        for name in list(scenarios):
-            if name in kept:
-                scenarios[name]["models"] = kept[name]
-            else:
-                del scenarios[name]
+        for study, wanted in (("cross_asset", kept), ("options", kept_options)):
+            scenarios = tree["scenarios"][study]
+            for name in list(scenarios):
+                if name in wanted:
+                    scenarios[name]["models"] = wanted[name]
+                else:
+                    del scenarios[name]
 
     conf.change("scenarios", keep)
     everything = conf.nodes_of("__default__")
@@ -106,12 +112,13 @@ def test_run_without_words_runs_both_studies(workplace: Any, make_conf: Callable
     done = workplace.kedro(*conf.words, pipeline=None)
     assert done.returncode == 0, done.stderr
     assert {path.stem for path in (workplace.data / "checkpoints").glob("*.ok")} == everything
-    assert everything == conf.nodes | conf.nodes_of("cross_asset")
-    for page in ("returns/report", "cross_asset/report", "cross_asset/market_report"):
+    assert everything == conf.nodes | conf.nodes_of("cross_asset") | conf.nodes_of("options")
+    pages = ("returns/report", "cross_asset/report", "cross_asset/market_report")
+    for page in (*pages, "options/report", "options/price_report", "options/dq_report"):
         assert list((workplace.data / f"08_reporting/{page}.html").iterdir())
-    for scenario in ("mean_impute", "equity_fx", "correlation_forecast"):
+    for scenario in ("mean_impute", "equity_fx", "correlation_forecast", "surface_impute"):
         assert f"best of {scenario}" in done.stdout
-    for study, cells in (("returns", 2), ("cross_asset", 4)):
+    for study, cells in (("returns", 2), ("cross_asset", 4), ("options", 2)):
         runs = workplace.mlflow_runs(study)
         assert {run.info.status for run in runs} == {"FINISHED"}
         levels = Counter(run.data.tags["tidemark.level"] for run in runs)
@@ -125,7 +132,7 @@ def test_run_without_words_runs_both_studies(workplace: Any, make_conf: Callable
 @pytest.mark.parametrize(
     ("words", "status", "answers"),
     [
-        (["--pipeline", "modeling"], 1, ["'modeling'", "modelling, reporting, returns"]),
+        (["--pipeline", "modeling"], 1, ["'modeling'", "modelling, options, reporting, returns"]),
         (["--pipeline", "cross_assets"], 1, ["Did you mean 'cross_asset'?"]),
         (["--namespace", "median"], 1, ["'median'", "median_impute.ridge"]),
         (["--namespaces", "median_impute,oops"], 1, ["'oops'", "median_impute"]),

@@ -147,6 +147,35 @@ def test_catalog_writes_below_the_data_root_only(load: Load, tmp_path: Path, env
     assert len(set(places.values())) == len(outputs)
 
 
+_LAYERS = (
+    *("source", "raw", "intermediate", "primary", "feature", "model_input", "models"),
+    *("model_output", "reporting"),
+)
+
+
+def test_catalog_layers_follow_one_another(load: Load) -> None:
+    """Data flows one way: no node goes back to an earlier layer, and kedro-viz can draw them."""
+    context = load()
+    catalog = context.catalog
+
+    def tell(name: str) -> str | None:
+        if name.startswith("params:"):
+            return None
+        metadata = getattr(catalog[name], "metadata", None) or {}
+        layer: str | None = metadata.get("kedro-viz", {}).get("layer")
+        return layer
+
+    back = [
+        (node.name, given, made)
+        for node in slice_pipelines(context.studies)["__default__"].nodes
+        for given in node.inputs
+        for made in node.outputs
+        if (first := tell(given)) and (then := tell(made))
+        if _LAYERS.index(first) > _LAYERS.index(then)
+    ]
+    assert back == []
+
+
 def test_catalog_inputs_from_people_lie_outside_the_data_root(load: Load, tmp_path: Path) -> None:
     """Data, notes and templates are read from where they are kept, whatever the data root is."""
     context = load()

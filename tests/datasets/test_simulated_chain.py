@@ -101,11 +101,28 @@ def test_chunks_are_of_whole_days_in_their_order(series: Path) -> None:
     assert_frame_equal(pd.concat(chunks, ignore_index=True), whole)
 
 
-def test_nothing_is_read_before_somebody_iterates(tmp_path: Path) -> None:
-    """The file may come later; whether it is there is told."""
-    dataset = make(tmp_path / "later.parquet")
+def test_nothing_is_read_before_somebody_iterates(series: Path, tmp_path: Path) -> None:
+    """The file is looked for at once, and what it holds is nobody's business yet."""
+    path = tmp_path / "later.parquet"
+    dataset = make(path)
+    path.write_bytes(b"unfinished")
+    assert dataset.exists()
+    chain = dataset.load()
+    assert chain.name == "simulated on sp500"
+    path.write_bytes(series.read_bytes())
+    assert_frame_equal(chain.load_whole(), make(series).load().load_whole())
+
+
+def test_file_that_is_absent_is_refused_at_once(tmp_path: Path) -> None:
+    """Before anything iterates, with its name and where it is looked for."""
+    dataset = make(tmp_path / "absent.parquet")
     assert not dataset.exists()
-    assert dataset.load().name == "simulated on sp500"
+    words = r"no file '.*absent\.parquet' with closes .* counts from the project's root"
+    with pytest.raises(UnreadableChain, match=words):
+        dataset.load()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UnreadableChain, match=r"no file '.*folder'"):
+        make(tmp_path / "folder").load()
 
 
 @pytest.mark.parametrize(
@@ -126,19 +143,29 @@ def test_series_that_is_absent_is_refused(
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"lisitng": {"n_weeklies": 1}}, "no setting lisitng"),
-        ({"listing": {"n_weekly": 1}}, "no setting listing .*n_weekly"),
-        ({"n_warmup": 3}, "no setting n_warmup 3"),
+        ({"lisitng": {"n_weeklies": 1}}, r"settings takes .*listing, .*, not \{'lisitng': "),
+        ({"listing": {"n_weekly": 1}}, r"settings\.listing takes n_weeklies, .*'n_weekly': 1\}"),
+        ({"n_warmup": 3}, r"settings takes .*n_warmup_sessions.*, not \{'n_warmup': 3\}"),
+        ({"listing": {"n_weeklies": 1, "n_weekly": 1}}, r"settings\.listing takes .*'n_weekly'"),
+        ({"listing": 3}, r"settings\.listing takes n_weeklies, .*, not 3\. Correct the catalog"),
+        ({"quotes": None}, r"settings\.quotes takes .*, not None\. Correct the catalog"),
         ({"quotes": {"shift": 1.5}}, "shift is 1.5: choose"),
-        ({"n_warmup_sessions": 5000}, "give more closes"),
+        ({"listing": {"strike_step": 7.0}}, "Strikes every 7.0 and near ones every 5.0"),
     ],
 )
-def test_settings_that_are_unknown_or_senseless_are_refused(
+def test_settings_that_are_unknown_or_senseless_are_refused_at_once(
     series: Path, settings: dict[str, Any], words: str
 ) -> None:
-    """With a name of what is wrong; nothing of it is passed over."""
+    """Before anything iterates, with a name of what is wrong; nothing of it is passed over."""
     with pytest.raises(UnreadableChain, match=words):
-        make(series, settings=settings).load().load_whole()
+        make(series, settings=settings).load()
+
+
+def test_settings_that_the_closes_do_not_suffice_for_are_refused(series: Path) -> None:
+    """Which is known once they are read."""
+    chain = make(series, settings={"n_warmup_sessions": 5000}).load()
+    with pytest.raises(UnreadableChain, match="give more closes"):
+        chain.load_whole()
 
 
 def test_simulated_chain_is_never_written(series: Path) -> None:

@@ -171,6 +171,31 @@ def test_walk_forward_never_reads_a_label_of_a_block_or_after_it() -> None:
     assert (walk(first_fit(), features, wild)[240:290] != usual[240:290]).all()
 
 
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_walk_forward_block_without_rows_is_not_forecast_and_not_fitted(at: int) -> None:
+    """It may even have nothing to learn from; the others are forecast as without it."""
+    features, target = planted()
+    empty = (ROWS[:0], ROWS[:0])
+    blocks = [*BLOCKS[:at], empty, *BLOCKS[at:]]
+    last, usual = walk_forward(first_fit(), features, target, BLOCKS, 200)
+    again, found = walk_forward(first_fit(), features, target, blocks, 200)
+    np.testing.assert_array_equal(found, usual)
+    assert np.isfinite(found).sum() == 85
+    np.testing.assert_array_equal(again.predict(features), last.predict(features))
+
+
+def test_walk_forward_later_block_never_has_the_model_of_an_empty_first_one() -> None:
+    """As many rows as the first fit had are others in a window that moves on."""
+    features, target = planted()
+    first = first_fit()
+    blocks = [(ROWS[:200], ROWS[:0]), (ROWS[40:240], ROWS[240:290])]
+    last, forecasts = walk_forward(first, features, target, blocks, 200)
+    own = clone(first).fit(features.iloc[40:240], target.iloc[40:240])
+    np.testing.assert_array_equal(forecasts[240:290], own.predict(features.iloc[240:290]))
+    assert (forecasts[240:290] != first.predict(features.iloc[240:290])).any()
+    assert last is not first
+
+
 @silent
 def test_walk_forward_fit_at_its_limit_raises() -> None:
     """A solver that stops early on its way is found out at whichever refit it happens."""

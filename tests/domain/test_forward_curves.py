@@ -122,6 +122,13 @@ def test_curves_average_roots_that_settle_at_one_time() -> None:
     assert_allclose(read_one(curves, ONE, 0.5)[:, 0], [0.03, 0.03])
 
 
+def test_curves_of_nothing_are_blank_everywhere() -> None:
+    """Without a usable forward nothing is known, and nothing fails."""
+    for table in (TWO_DAYS.head(0), TWO_DAYS.assign(flag="few_pairs")):
+        assert np.isnan(read_one(make_curves(table), ONE, 0.1, 0.2)).all()
+    assert read_one(make_curves(TWO_DAYS), ONE).shape == (2, 0)
+
+
 def make_chain(
     exercise_style: str, rate: float, carry: float, days: tuple[int, ...]
 ) -> pd.DataFrame:
@@ -195,3 +202,13 @@ def test_imply_forwards_american_expirations_that_say_nothing_are_flagged() -> N
     found = imply_forwards(chain[(days != 30) | few], 0.0)
     assert found["flag"].tolist() == ["no_time", "few_pairs", "ok"]
     assert found["carry_continuous"].isna().tolist() == [True, True, False]
+
+
+def test_imply_forwards_without_a_pair_are_none() -> None:
+    """An empty table of the same columns, whose curves are blank."""
+    chain = make_chain("european", 0.0, 0.0, (30,))
+    calls = chain[chain["option_type"] == "call"]
+    found = imply_forwards(calls, 0.0)
+    assert len(found) == 0
+    assert set(found) == set(imply_forwards(chain, 0.0))
+    assert np.isnan(read_one(make_curves(found), ONE, 0.1)).all()

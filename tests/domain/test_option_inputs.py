@@ -13,18 +13,20 @@ from pandas.testing import assert_frame_equal
 
 from tidemark.domain.black_scholes import price
 from tidemark.domain.chains import build_chain, measure_time_years
-from tidemark.domain.option_inputs import (
+from tidemark.domain.option_baselines import (
     BASELINES,
     HISTORICAL_VOL,
-    KEYS,
     OWN_IV,
-    OWN_PAST,
     SURFACE_BY_MONEYNESS,
     SURFACE_BY_STRIKE,
+    price_baselines,
+)
+from tidemark.domain.option_inputs import (
+    KEYS,
+    OWN_PAST,
     InputSettings,
     build_inputs,
     name_contracts,
-    price_baselines,
     read_market,
 )
 
@@ -38,7 +40,8 @@ DAYS = pd.DatetimeIndex(
     ]
 ).as_unit("us")
 EXPIRATIONS = {"SPX": ("2019-06-21", "2019-09-20"), "SPXW": ("2019-06-21", "2019-05-31")}
-Smile = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of the session's number, and moneyness
+# Of the session's number, standardised moneyness and time.
+Smile = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def make_world(smile: Smile, half_spread: float = 0.01) -> World:
     time = measure_time_years(chain)
     is_call = (chain["option_type"] == "call").to_numpy()
     moneyness = (np.log(chain["strike"] / spots[session]) - CARRY * time) / np.sqrt(time)
-    vol = smile(session, moneyness.to_numpy())
+    vol = smile(session, moneyness.to_numpy(), time)
     fair = price(spots[session], chain["strike"], time, RATE, vol, is_call, CARRY)
     number = np.arange(len(chain), dtype="float64")
     rows = chain.rename(columns={"quote_date": "date"}).assign(
@@ -104,16 +107,31 @@ def make_world(smile: Smile, half_spread: float = 0.01) -> World:
     return World(rows.drop(columns=[*market, "last"]), rows[[*KEYS, *market]])
 
 
+def shift_closes(world: World, days: list[pd.Timestamp], by: float = 0.005) -> World:
+    """Take closes of another moment than the quotes."""
+    closes = world.contracts["underlying_price"].copy()
+    closes[world.contracts["date"].isin(days)] *= 1.0 + by
+    return World(world.contracts.assign(underlying_price=closes), world.market)
+
+
+def keep_puts(world: World, day: pd.Timestamp) -> World:
+    """Lose all calls of a day: without pairs it has no forwards, and no volatility."""
+    kept = (world.contracts["option_type"] == "put") | (world.contracts["date"] != day)
+    return World(
+        world.contracts[kept].reset_index(drop=True), world.market[kept].reset_index(drop=True)
+    )
+
+
 @pytest.fixture(scope="module")
 def flat() -> World:
     """Make a world of one volatility."""
-    return make_world(lambda session, moneyness: np.full(len(moneyness), 0.2))
+    return make_world(lambda session, moneyness, time: np.full(len(moneyness), 0.2))
 
 
 @pytest.fixture(scope="module")
 def tilted() -> World:
     """Make a world whose smile is a line that is higher by a point each session."""
-    return make_world(lambda session, moneyness: 0.20 + 0.01 * session - 0.05 * moneyness)
+    return make_world(lambda session, moneyness, time: 0.20 + 0.01 * session - 0.05 * moneyness)
 
 
 def test_contracts_of_two_roots_have_two_names(flat: World) -> None:
@@ -173,7 +191,10 @@ def test_flat_world_surface_baselines_price_exactly(flat: World) -> None:
     known = (baselines["date"] > DAYS[0]).to_numpy()
     for name in (SURFACE_BY_STRIKE, SURFACE_BY_MONEYNESS, OWN_IV):
         assert_allclose(baselines[name][known], middle[known], atol=1e-7, err_msg=name)
-        assert baselines[name][~known].isna().all()
+    # On the first day there is no surface yet, and today's own volatility.
+    early = baselines[~known]
+    assert early[[SURFACE_BY_STRIKE, SURFACE_BY_MONEYNESS]].isna().all(axis=None)
+    assert_allclose(early[OWN_IV], middle[~known], atol=1e-12)
     wrong = baselines[HISTORICAL_VOL][baselines["date"] > DAYS[4]]
     assert (np.abs(wrong - middle[-len(wrong) :]) > 1e-4).mean() > 0.5
 
@@ -204,6 +225,16 @@ def test_surface_is_read_at_the_strike_and_at_the_moneyness(tilted: World) -> No
     assert_allclose(inputs["atm_change"][inner & (session > 1)], 0.01, atol=3e-5)
     moved = (inputs["strike_vol"] - inputs["moneyness_vol"])[inner].abs()
     assert moved.max() > 1e-4  # or the two could be one
+
+
+def test_change_of_volatility_is_that_of_the_same_expiration() -> None:
+    """It had more time the session before, and still more the one before that."""
+    world = make_world(lambda session, moneyness, time: 0.20 + 0.01 * session + 0.5 * time)
+    inputs = world.build()
+    session = np.searchsorted(DAYS, inputs["date"])
+    later = session > 1
+    since = (DAYS[session - 1] - DAYS[session - 2]).days / 365.0
+    assert_allclose(inputs["atm_change"][later], (0.01 - 0.5 * since)[later], atol=5e-5)
 
 
 def test_historical_volatility_is_that_of_the_last_returns(flat: World) -> None:
@@ -292,6 +323,147 @@ def test_quotes_of_a_day_change_nothing_up_to_it(tilted: World) -> None:
         )
     own_iv = [world.price()[0].loc[own, OWN_IV] for world in (tilted, other)]
     assert not own_iv[0].equals(own_iv[1])
+
+
+def test_own_volatility_gives_the_middle_back(tilted: World) -> None:
+    """To rounding, wherever one is implied; elsewhere it is what no volatility gives.
+
+    A close that is of another moment than the quotes takes nothing away from it.
+    """
+    gone = DAYS[4]
+    for world in (tilted, shift_closes(tilted, [DAYS[0], DAYS[5]]), keep_puts(tilted, gone)):
+        known = read_market(world.contracts, world.market, SETTINGS).volatilities
+        baselines, middle = world.price()
+        assert_frame_equal(baselines[list(KEYS)], known[list(KEYS)])
+        implied = known["vol_annual"].notna().to_numpy()
+        assert implied.mean() > 0.85
+        assert_allclose(baselines[OWN_IV][implied], middle[implied], rtol=1e-9, atol=1e-12)
+    assert_array_equal(~implied, known["date"] == gone)  # of the last world
+    inputs = world.build()[~implied]
+    discount = np.exp(-inputs["rate"] * inputs["time_years"])
+    forward = np.exp(inputs["carry"] * inputs["time_years"] - inputs["log_strike"])
+    held = discount * (1.0 - forward).clip(lower=0.0)  # all of them are puts
+    assert (held > 0).any()
+    assert_allclose(baselines[OWN_IV][~implied], held, atol=1e-12)
+
+
+def test_shifted_close_does_not_shift_the_carry_of_later_sessions(tilted: World) -> None:
+    """A close of another moment than the quotes is half a percent off; its quotes are not.
+
+    Carry, rate and surface of what comes after are as they were: they are medians over sessions,
+    and a surface is read with the close and the carry of its own session.
+    """
+    usual = tilted.build()
+    expected = ["carry", "rate", "strike_vol", "moneyness_vol", "atm_vol", "slope", "atm_change"]
+    for at in (3, 4, 6):
+        shifted = shift_closes(tilted, [DAYS[at]])
+        known = read_market(shifted.contracts, shifted.market, SETTINGS)
+        own = known.forwards.loc[known.forwards["quote_date"] == DAYS[at], "carry_continuous"]
+        assert (np.abs(own - CARRY) > 0.01).all()  # or nothing was shifted
+        inputs = shifted.build()
+        later = (inputs["date"] > DAYS[at]).to_numpy()
+        assert later.any()
+        assert_allclose(inputs["carry"], np.where(usual["carry"].isna(), np.nan, CARRY), atol=1e-5)
+        for name in expected:
+            found, wanted = inputs[name][later], usual[name][later]
+            assert_allclose(found, wanted, rtol=1e-5, atol=1e-5, err_msg=name)
+        assert_allclose(inputs["own_vol"][later], usual["own_vol"][later], atol=1e-5)
+        # The session before alone would have had it.
+        alone = shifted.build(replace(SETTINGS, carry_sessions=1))
+        following = alone["date"] == DAYS[at + 1]
+        assert (np.abs(alone["carry"][following] - CARRY) > 0.01).all()
+
+
+@pytest.mark.parametrize("n_sessions", [1, 2, 3, 5])
+def test_carry_and_rate_are_medians_over_the_last_sessions(n_sessions: int) -> None:
+    """Of as many as there are, up to the number; each is a known one of its session."""
+    world = make_world(lambda session, moneyness, time: np.full(len(moneyness), 0.2))
+    steps = np.random.default_rng(5).permutation(len(DAYS)) * 0.001
+    offset = steps[np.searchsorted(DAYS, world.contracts["date"])]
+    # A close that is lower by so much a year of the time left raises the carry by as much.
+    closes = world.contracts["underlying_price"] * np.exp(-offset * world.contracts["time_years"])
+    moved = World(world.contracts.assign(underlying_price=closes), world.market)
+    known = read_market(moved.contracts, moved.market, SETTINGS).forwards
+    inputs = moved.build(replace(SETTINGS, carry_sessions=n_sessions))
+    found = known.groupby("quote_date")["carry_continuous"].agg(["min", "max"])
+    assert_allclose(found["min"], CARRY + steps, atol=1e-6)
+    assert_allclose(found["max"], CARRY + steps, atol=1e-6)
+    session = np.searchsorted(DAYS, inputs["date"])
+    for number in range(1, len(DAYS)):
+        past = steps[max(number - n_sessions, 0) : number]
+        own = inputs[session == number]
+        assert_allclose(own["carry"], CARRY + np.median(past), atol=1e-6)
+        assert_allclose(own["rate"], RATE, atol=1e-6)
+
+
+@pytest.mark.parametrize("at", [1, 4, 5, 7])
+def test_date_without_forwards_costs_later_sessions_nothing_but_own_past(
+    tilted: World, at: int
+) -> None:
+    """Its calls are gone: the next session reads the surface of the one before it."""
+    day = DAYS[at]
+    world = keep_puts(tilted, day)
+    known = read_market(world.contracts, world.market, SETTINGS)
+    assert day not in set(known.smiles.day)
+    assert not (known.forwards["quote_date"] == day).any()
+    inputs = world.build().set_index(list(KEYS))
+    usual = tilted.build().set_index(list(KEYS)).loc[inputs.index]
+    date = inputs.index.get_level_values("date")
+    own = list(OWN_PAST)
+    others = [name for name in inputs if name not in (*own, "market_spread")]
+    far = 2 if at == 1 else 0  # before, nothing is known from which the change could come
+    blank = inputs[others].isna() & ~usual[others].isna()
+    assert blank[others].drop(columns="atm_change").sum().sum() == 0
+    assert set(date[blank["atm_change"]]) <= {DAYS[far]} if far else not blank.any(axis=None)
+    # Of the contracts' own past, what was not quoted is missing, and the volatility.
+    following = date == DAYS[at + 1]
+    assert inputs.loc[following, "own_vol"].isna().all()
+    is_put = inputs["is_call"] == 0.0
+    assert inputs.loc[following & is_put, own[1:]].notna().all(axis=None)
+    assert inputs.loc[following & ~is_put, own[1:]].isna().all(axis=None)
+    assert inputs.loc[following, "market_spread"].notna().all()
+    later = date > DAYS[at + 1]
+    assert_frame_equal(inputs.loc[later, own], usual.loc[later, own])
+    # The surface is that of the session before the day, a point lower than it would have been.
+    assert_allclose(inputs.loc[following, "carry"], CARRY, atol=1e-5)
+    level = 0.20 + 0.01 * (at - 1)
+    assert_allclose(inputs.loc[following, "atm_vol"], level, atol=2e-5)
+    if at > 1:
+        assert_allclose(inputs.loc[following, "atm_change"], 0.01, atol=3e-5)
+
+
+def test_market_without_any_forward_knows_nothing_of_it(flat: World) -> None:
+    """No pair on any day: the terms and the underlying's past are left, and nothing fails."""
+    is_put = flat.contracts["option_type"] == "put"
+    world = World(flat.contracts[is_put], flat.market[is_put])
+    inputs = world.build()
+    of_market = ["carry", "rate", "strike_vol", "moneyness_vol", "atm_vol", "slope", "atm_change"]
+    assert inputs[of_market].isna().all(axis=None)
+    assert inputs["own_vol"].isna().all()
+    assert inputs.loc[inputs["date"] > DAYS[0], "market_spread"].notna().all()
+    assert inputs[["log_strike", "time_years"]].notna().all(axis=None)
+    baselines, _ = world.price()
+    assert baselines[list(BASELINES)].isna().all(axis=None)
+
+
+def test_market_spread_is_the_median_of_all_quotes_of_the_session_before(flat: World) -> None:
+    """Of those that nobody quotes today too."""
+    middle = (flat.market["bid"] + flat.market["ask"]) / 2.0
+    spreads = (flat.market["ask"] - flat.market["bid"]) / middle
+    usual = spreads.groupby(flat.market["date"]).median().to_numpy()
+    # On one day only calls far out of the money are quoted, whose spreads are wide.
+    far = flat.contracts["option_type"].eq("call") & (flat.contracts["strike"] >= 3000.0)
+    kept = far | (flat.contracts["date"] != DAYS[3])
+    inputs = World(flat.contracts[kept], flat.market[kept]).build()
+    by_date = inputs.groupby("date")["market_spread"]
+    found = by_date.first().to_numpy()
+    assert_array_equal(found, by_date.max())
+    assert_array_equal(found, by_date.min())
+    assert np.isnan(found[0])
+    assert_allclose(found[[1, 2, 3, 5, 6]], usual[[0, 1, 2, 4, 5]])
+    own = spreads[far & (flat.contracts["date"] == DAYS[3])].median()
+    assert own > 2.0 * usual[3]
+    assert found[4] == pytest.approx(own)
 
 
 def test_order_of_rows_is_of_no_account_and_tables_stay_as_they_were(flat: World) -> None:

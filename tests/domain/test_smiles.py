@@ -83,6 +83,12 @@ def test_smiles_are_blank_where_nothing_is_known() -> None:
     assert_array_equal(np.isnan(smiles.read(day, time, moneyness)), [False] + [True] * 7)
 
 
+def test_smiles_of_nothing_are_blank() -> None:
+    """Without a point no date has a smile."""
+    assert np.isnan(read_one(fit_smiles(NEAR.head(0)), ONE, 0.1, 0.0, 0.1)).all()
+    assert read_one(fit_smiles(NEAR), ONE, 0.1).shape == (0,)
+
+
 def test_points_in_the_money_or_unknown_are_left_out() -> None:
     """A call below the forward, a put above it, no volatility, no time, no forward."""
     strange = pd.concat([NEAR] * 5, ignore_index=True).assign(vol_annual=9.0)
@@ -178,3 +184,12 @@ def test_tabulated_smiles_of_a_flat_world_are_flat(vol: float) -> None:
     for _, own in table.groupby("expiration"):
         assert own["log_moneyness"].is_unique  # one of call and put, not both
         assert own["log_moneyness"].min() < 0 < own["log_moneyness"].max()
+
+
+def test_tabulated_smiles_without_forwards_are_none() -> None:
+    """An empty table of the same columns."""
+    chain = make_flat_chain(0.2)
+    forwards = imply_forwards(chain, 0.0)
+    found = tabulate_smiles(chain, make_curves(forwards.assign(flag="few_pairs")))
+    assert len(found) == 0
+    assert list(found) == list(tabulate_smiles(chain, make_curves(forwards)))

@@ -362,7 +362,7 @@ def test_too_short_a_warm_up_is_refused_with_the_remedy() -> None:
     s = sample()
     short = CORRELATION.model_copy(update={"warm_up_days": 30})
     targets = label(s.returns, short)
-    with pytest.raises(ModelError, match="Raise the study's warm_up_days"):
+    with pytest.raises(ModelError, match="Lengthen the study's warm-up to the longest look-back"):
         split(s.features, targets, s.dates)
 
 

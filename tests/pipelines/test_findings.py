@@ -175,7 +175,7 @@ def test_summarise_says_how_many_of_the_models_tried_were_tested(
     usual = study.run_cell("mean.linear")
     report = write_report([*study.run_baselines(), usual, failed])
     (answer,) = report.findings["answers"]
-    words = "counting 1 of the 2 models that were tried; the others failed"
+    words = "counting 1 of the 2 models that were tried; the others gave no forecasts"
     assert (answer["counted"], words in answer["text"]) == (words, True)
 
 

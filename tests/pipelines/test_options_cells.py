@@ -109,6 +109,18 @@ class Group:
         about = self.dates, self.scoring, self.resampling, self.facts
         return Group(edit(self.train), edit(self.test), *about)
 
+    def forget(self, refit: dict[str, Any]) -> Group:
+        """Score nothing in the block of a refit."""
+        bounds = refit["valid_start"], refit["valid_end"]
+
+        def edit(rows: pd.DataFrame) -> pd.DataFrame:
+            is_out = rows["date"].between(*bounds)
+            return rows.assign(is_scored=rows["is_scored"] & ~is_out)
+
+        scoring = self.scoring[~self.scoring["date"].between(*bounds)].reset_index(drop=True)
+        resampling = {**self.resampling, "n_dates": scoring["date"].nunique()}
+        return replace(self.change(edit), scoring=scoring, resampling=resampling)
+
     def fit(self, model: dict[str, Any], name: str = "ridge") -> tuple[Any, ...]:
         """Train an estimator."""
         return nodes.train(
@@ -231,6 +243,43 @@ def test_rows_none_of_which_may_be_learnt_from_are_an_error(group: Group) -> Non
         lay_out_rows(none.train, none.test, none.dates, corrects_offset=False)
 
 
+def test_later_block_with_nothing_to_learn_from_is_an_error_if_anything_is_scored(
+    group: Group,
+) -> None:
+    """A window may hold no row that is learnt from, though the first fit has some."""
+    first, second, *others = group.dates["refits"]
+    assert not others
+    days = group.rows["date"].unique()
+    window = days[(days > pd.Timestamp(first["train_end"]))][:3]
+    late = {**second, "train_start": str(window[0]), "train_end": str(window[-1])}
+    moved = replace(group, dates={**group.dates, "refits": [first, late]})
+    bare = moved.change(
+        lambda rows: rows.assign(is_learnt=rows["is_learnt"] & ~rows["date"].isin(window))
+    )
+    lay_out_rows(moved.train, moved.test, moved.dates, corrects_offset=False)
+    with pytest.raises(ModelError, match="those of a later fit, none may be learnt from"):
+        lay_out_rows(bare.train, bare.test, bare.dates, corrects_offset=False)
+    silent = bare.forget(second)
+    found = lay_out_rows(silent.train, silent.test, silent.dates, corrects_offset=False)
+    assert [len(block) > 0 for _, block in found.blocks] == [True, False]
+    assert len(found.blocks[1][0]) == 0
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_train_block_without_scored_rows_is_passed_over(group: Group, at: int) -> None:
+    """The other one is forecast as before, and the forecasts are those that are scored."""
+    silent = group.forget(group.dates["refits"][at])
+    _, scores, forecasts = silent.fit(RIDGE)
+    assert scores["status"] == "ok"
+    assert_frame_equal(forecasts[KEYS], silent.scoring[KEYS])
+    assert 0 < len(forecasts) < len(group.scoring)
+    usual = group.fit(RIDGE)[2].merge(silent.scoring[KEYS], on=KEYS)
+    assert_frame_equal(forecasts, usual, check_exact=True)
+    cell = Cell("options", "surface_impute", "ridge")
+    outcome, _, _ = silent.conclude(cell, forecasts, scores)
+    assert (outcome["status"], outcome["scored_rows"]) == ("ok", len(silent.scoring))
+
+
 # Estimators.
 
 
@@ -341,12 +390,53 @@ def test_network_forecasts_all_scored_rows_and_the_same_twice(group: Group) -> N
     assert epochs[["block", "seed", "epoch"]].to_numpy().tolist() == [[1, 1, 1]]
     assert set(scores["weights"]) == {"1"}
     assert (scores["seeds"]["n"], scores["seeds"]["validation_rmse_std"]) == (1, None)
-    said = "the mean of 1 recurrent networks (GRU) over 3 sessions, of what the baseline leaves"
+    said = (
+        "the mean of 1 recurrent networks (GRU) over 3 sessions, of what the baseline leaves; "
+        "1 of them still learnt in the last of 1 epochs"
+    )
     assert (scores["status"], scores["used"]) == ("ok", said)
     cell = Cell("options", "surface_impute", "gru")
     outcome, _, _ = group.conclude(cell, forecasts, scores)
     assert (outcome["status"], outcome["n_fits"]) == ("ok", 1)
     assert recurrent.plot_learning(epochs, cell).startswith(PICTURE)
+
+
+@needs_keras
+@pytest.mark.parametrize("sessions", [60, 500])
+def test_network_with_too_short_a_training_period_fails_its_cell_alone(
+    group: Group, sessions: int
+) -> None:
+    """No session is left to learn from beside those that stop the learning: the cell says so."""
+    days = group.rows.loc[group.rows["date"] <= group.dates["train_end"], "date"].nunique()
+    assert days <= 60
+    collector = incidents.collect()
+    params = GRU.model_copy(update={"validation_sessions": sessions})
+    network, network_h5, scores, forecasts, epochs = group.fit_network(params)
+    assert (network, network_h5) == (b"", b"")
+    assert (list(forecasts), len(forecasts), len(epochs)) == ([*KEYS, "y_pred"], 0, 0)
+    assert scores["status"] == "failed"
+    (trial,) = scores["trials"]
+    assert trial["error"].startswith("LinAlgError: ")
+    assert str(sessions) in trial["error"]
+    assert [one.kind for one in collector.found] == ["failed_cell"]
+    cell = Cell("options", "surface_impute", "gru")
+    outcome, predictions, daily = group.conclude(cell, forecasts, scores)
+    assert (outcome["status"], outcome["scored_rows"]) == ("failed", 0)
+    assert (len(predictions), len(daily)) == (0, 0)
+
+
+@needs_keras
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_network_passes_over_a_block_without_scored_rows(group: Group) -> None:
+    """The first block has none: the second alone is learnt for, and forecast."""
+    silent = group.forget(group.dates["refits"][0])
+    network, _, scores, forecasts, epochs = silent.fit_network()
+    assert scores["status"] == "ok"
+    assert network
+    assert_frame_equal(forecasts[KEYS], silent.scoring[KEYS])
+    assert np.isfinite(forecasts["y_pred"]).all()
+    assert epochs["block"].tolist() == [2]
 
 
 # Errors in prices.
@@ -368,12 +458,38 @@ def test_measure_says_errors_in_the_units_of_traders(group: Group) -> None:
     assert by_bucket.shape == measure_option_errors(table, BUCKETS.settings()).by_bucket.shape
 
 
+def test_measure_says_how_much_one_date_and_one_expiration_have(group: Group) -> None:
+    """Of the squares of errors over strikes: one of 3 and two of 1 make nine elevenths."""
+    rows = group.scoring.merge(group.facts, on=KEYS, validate="one_to_one")
+    ends = rows["expiration"]
+    first, second = ends.unique()[:2]
+    days = rows["date"].unique()
+    assert len(days) >= 4
+    assert len(rows) > 4
+    one = rows.index[(ends == first)][0]
+    others = rows.index[(ends == second) & (rows["date"] != rows.loc[one, "date"])]
+    two, three = others[0], others[-1]
+    assert rows.loc[two, "date"] != rows.loc[three, "date"]
+    error = pd.Series(0.0, index=rows.index)
+    error[[one, two, three]] = 3e-4, 1e-4, -1e-4
+    predictions = rows[[*KEYS, "y_true"]].assign(y_pred=rows["y_true"] + error)
+    found, _ = measure(predictions, group.facts, BUCKETS)
+    assert found["worst_date_share"] == pytest.approx(9 / 11)
+    assert found["worst_expiration_share"] == pytest.approx(9 / 11)
+    # Both of the small ones are of one expiration, and of two dates.
+    error[one] = 1e-4
+    found, _ = measure(predictions.assign(y_pred=rows["y_true"] + error), group.facts, BUCKETS)
+    assert found["worst_date_share"] == pytest.approx(1 / 3)
+    assert found["worst_expiration_share"] == pytest.approx(2 / 3)
+
+
 def test_measure_of_exact_prices_has_no_errors(group: Group) -> None:
     """And of a cell without predictions nothing at all."""
     predictions = group.scoring[[*KEYS, "y_true"]].assign(y_pred=group.scoring["y_true"])
     found, _ = measure(predictions, group.facts, BUCKETS)
     assert found["mae_price"] == pytest.approx(0.0, abs=1e-9)
     assert found["within_spread"] == 1.0
+    assert (found["worst_date_share"], found["worst_expiration_share"]) == (None, None)
     assert found["mae_vol_points"] == pytest.approx(0.0, abs=1e-6)
     nothing, no_buckets = measure(predictions.head(0), group.facts, BUCKETS)
     assert (nothing, len(no_buckets)) == ({}, 0)

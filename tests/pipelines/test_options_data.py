@@ -16,8 +16,9 @@ from pandas.testing import assert_frame_equal, assert_series_equal
 from tidemark.datasets.cboe_eod import CboeEodDataset
 from tidemark.domain.bootstrap import optimal_block_length
 from tidemark.domain.chain_checks import REASONS
-from tidemark.domain.option_inputs import BASELINES, OWN_IV, OWN_PAST
-from tidemark.errors import DataError, DataRefused, ModelError
+from tidemark.domain.option_baselines import BASELINES, OWN_IV
+from tidemark.domain.option_inputs import OWN_PAST, name_contracts
+from tidemark.errors import EXIT_REFUSED, DataError, DataRefused, ModelError
 from tidemark.pipelines.data_engineering.options import nodes, pricing, quality
 from tidemark.pipelines.data_engineering.options.params import (
     GroupParams,
@@ -211,6 +212,17 @@ def test_imply_sees_quotes_without_parity(accepted: world.Accepted, tmp_path: Pa
     assert found["parity"]["share_within"] < 0.5
 
 
+def test_imply_of_too_few_strikes_has_no_forward(tmp_path: Path) -> None:
+    """Four strikes are no line: nothing is known of parity, and nothing fails."""
+    quotes = world.simulate_quotes()
+    near = (quotes["strike"] / quotes["underlying_price"] - 1.0).abs() < 0.03
+    few = quotes[near & (quotes["strike"] % 100 == 0)].reset_index(drop=True)
+    forwards, found, smiles = quality.imply(world.check(few, tmp_path), world.PRICING)
+    assert set(forwards["flag"]) == {"few_pairs"}
+    assert found["parity"] is None
+    assert len(smiles) == 0
+
+
 def test_imply_of_recorded_quotes_has_the_vendors_part(tmp_path: Path) -> None:
     """Three days of the CBOE: nothing is simulated, and its volatilities are compared."""
     if not RECORDED.exists():
@@ -227,7 +239,76 @@ def test_imply_of_recorded_quotes_has_the_vendors_part(tmp_path: Path) -> None:
     assert json.loads(json.dumps(found, allow_nan=False))["vendor"] == found["vendor"]
 
 
+def test_chain_all_of_which_is_quarantined_is_reported_and_refused(tmp_path: Path) -> None:
+    """Nobody bids for anything: forwards, smiles and parity are none, and nothing fails before."""
+    quotes = world.simulate_quotes().assign(bid=0.0)
+    checked = world.check(quotes, tmp_path)
+    report, days, quarantine = nodes.validate(checked, world.AS_OF, world.CHECKS)
+    assert (report["accepted"], report["tables"]["chain"]["rows_kept"]) == (False, 0)
+    assert len(quarantine) == len(quotes)
+    forwards, found, smiles = quality.imply(checked, world.PRICING)
+    assert found == {"notice": None, "parity": None, "vendor": {}}
+    some, _, lines = quality.imply(
+        world.check(world.simulate_quotes(), tmp_path / "usual"), world.PRICING
+    )
+    for none, usual in ((forwards, some), (smiles, lines)):
+        assert len(none) == 0
+        assert list(none) == list(usual)
+        assert (none.dtypes == usual.dtypes).all()
+    folder = world.PROJECT / "src/tidemark/pipelines/reporting/templates"
+    templates = {one.name.removesuffix(".j2"): one.read_text for one in folder.glob("*.j2")}
+    *figures, text, page = quality.report_chain(
+        report, days, forwards, found, smiles, "A chain", "A note.", templates
+    )
+    assert [bool(one) for one in figures] == [True, False, False]
+    for written in (text, page):
+        assert "No pair of European options at the other strikes could be compared" in written
+    with pytest.raises(DataRefused, match="would be quarantined, more than") as caught:
+        nodes.accept(
+            report=report,
+            quarantine=quarantine,
+            checked_chain=checked,
+            market_check=found,
+            dq_report=text,
+        )
+    assert caught.value.exit_status == EXIT_REFUSED == 2
+
+
 # Price.
+
+
+def test_price_own_volatility_gives_the_middle_back(priced: world.Priced) -> None:
+    """To rounding wherever one is implied, closes of another moment or not."""
+    implied = priced.volatilities["vol_annual"].notna()
+    assert implied.mean() > 0.95
+    assert_frame_equal(priced.volatilities[KEYS], priced.baselines[KEYS])
+    found, target = (one[implied] for one in (priced.baselines[OWN_IV], priced.targets["target"]))
+    assert_allclose(found, target, rtol=1e-8, atol=1e-11)
+
+
+def test_price_date_without_forwards_costs_no_session_its_rows(
+    accepted: world.Accepted, priced: world.Priced
+) -> None:
+    """All calls of a day are gone: what is eligible on other days is so still."""
+    day = np.unique(accepted.contracts["date"])[40]
+    kept = (accepted.contracts["date"] != day) | (accepted.contracts["option_type"] == "put")
+    tables = (one[kept].reset_index(drop=True) for one in (accepted.contracts, accepted.market))
+    found = world.price(*tables)
+    assert found.volatilities.loc[found.volatilities["date"] == day, "vol_annual"].isna().all()
+    before, after = (
+        one.targets.loc[one.targets["eligible"], KEYS].reset_index(drop=True)
+        for one in (priced, found)
+    )
+    is_other = before["date"] != day
+    assert_frame_equal(
+        before[is_other].reset_index(drop=True),
+        after[after["date"] != day].reset_index(drop=True),
+    )
+    puts = before.loc[~is_other, "contract"].str.contains(" P ")
+    assert puts.any()
+    assert_array_equal(
+        before.loc[~is_other, "contract"][puts], after.loc[after["date"] == day, "contract"]
+    )
 
 
 def test_price_tables_have_the_same_rows(accepted: world.Accepted, priced: world.Priced) -> None:
@@ -348,10 +429,15 @@ def test_choose_liquid_quotes_were_liquid_the_session_before(priced: world.Price
 def test_choose_held_out_expirations_are_scored_and_never_learnt(
     priced: world.Priced, every: int
 ) -> None:
-    """Every n-th date of expiration, whatever the root; each eligible row is one or the other."""
+    """Every n-th date of those with the same roots; each eligible row is one or the other."""
     targets, _ = choose(priced, GroupParams(hold_out_every=every))
     expirations = priced.facts["expiration"]
-    held_out = np.sort(expirations.unique())[every - 1 :: every]
+    by_roots: dict[tuple[str, ...], list[pd.Timestamp]] = {}
+    for expiration, own in priced.facts.groupby("expiration")["root"]:
+        by_roots.setdefault(tuple(sorted(own.unique())), []).append(expiration)
+    assert len(by_roots) == 3  # months, weeks, and dates that are both
+    held_out = [one for ends in by_roots.values() for one in ends[every - 1 :: every]]
+    assert len(held_out) == sum(len(ends) // every for ends in by_roots.values())
     is_held_out = expirations.isin(held_out)
     assert_array_equal(targets["is_scored"], priced.targets["eligible"] & is_held_out)
     assert_array_equal(targets["is_learnt"], priced.targets["eligible"] & ~is_held_out)
@@ -361,6 +447,49 @@ def test_choose_held_out_expirations_are_scored_and_never_learnt(
     assert not scored & learnt
     roots = priced.facts.loc[targets["is_scored"], "contract"].str.split(" ").str[0]
     assert set(roots) == {"SPX", "SPXW"}
+
+
+FRIDAYS = pd.date_range("2020-01-03", periods=13, freq="7D")
+
+
+def hold_out(listed: list[tuple[str, pd.Timestamp]], every: int) -> set[tuple[str, pd.Timestamp]]:
+    """Hold expirations out of a chain of which each has two strikes; say which are scored."""
+    terms = [
+        {"root": root, "expiration": end, "option_type": kind, "strike": strike}
+        for root, end in listed
+        for kind, strike in (("call", 100.0), ("put", 102.5))
+    ]
+    frame = pd.DataFrame(terms).sample(frac=1, random_state=2, ignore_index=True)
+    targets = pd.DataFrame({"contract": name_contracts(frame), "eligible": True})
+    baselines = targets[["contract"]].assign(**{OWN_IV: 0.0})
+    found, _ = pricing.choose(targets, targets, baselines, GroupParams(hold_out_every=every))
+    assert_array_equal(found["is_learnt"], ~found["is_scored"])
+    counts = frame[found["is_scored"]].groupby(["root", "expiration"]).size()
+    assert (counts == 2).all()
+    return set(counts.index)
+
+
+def test_choose_holds_months_and_weeks_out_apart() -> None:
+    """Every second of each: counted together, every fourth Friday would be held out, or none."""
+    months, weeks = FRIDAYS[2::4], FRIDAYS.delete([2, 6, 10])
+    listed = [("SPX", one) for one in months] + [("SPXW", one) for one in weeks]
+    expected = {("SPX", months[1]), *(("SPXW", one) for one in weeks[1::2])}
+    assert hold_out(listed, 2) == expected
+    # A month that has weeklies too is of a third kind, and is held out with both roots or not.
+    both = [*listed, *(("SPXW", one) for one in months[:2])]
+    expected = {(root, months[1]) for root in ("SPX", "SPXW")}
+    assert hold_out(both, 2) == {*expected, *(("SPXW", one) for one in weeks[1::2])}
+
+
+@pytest.mark.parametrize("root", ["BRK B", "A B C", "BRK 2020-01-31 C 5"])
+def test_choose_root_with_blanks_is_held_out_by_its_expirations(root: str) -> None:
+    """Names are read from their right."""
+    listed = [(root, one) for one in FRIDAYS]
+    assert hold_out(listed, 4) == {(root, one) for one in FRIDAYS[3::4]}
+    weeks = [("BRK", one) for one in FRIDAYS[:6]]
+    expected = {(name, one) for name in ("BRK", root) for one in FRIDAYS[1:6:2]}
+    expected |= {(root, one) for one in FRIDAYS[7::2]}
+    assert hold_out([*listed, *weeks], 2) == expected
 
 
 def test_choose_nothing_to_score_or_to_learn_is_an_error(priced: world.Priced) -> None:
@@ -375,7 +504,7 @@ def test_choose_nothing_to_score_or_to_learn_is_an_error(priced: world.Priced) -
 
 
 def test_preprocess_fills_what_a_new_contract_lacks(priced: world.Priced) -> None:
-    """The surface's volatility, the spread of the others of its date, no volume."""
+    """The surface's volatility, the usual spread of the session before, no volume."""
     before = priced.inputs.copy()
     processed, report = preprocess(priced.inputs, OptionPreprocessParams(missing="surface"))
     assert_frame_equal(priced.inputs, before)
@@ -391,8 +520,11 @@ def test_preprocess_fills_what_a_new_contract_lacks(priced: world.Priced) -> Non
     )
     new = before["own_spread"].isna() & before["strike_vol"].notna()
     assert_array_equal(processed.loc[new, "own_vol"], before.loc[new, "strike_vol"])
-    medians = before.groupby("date")["own_spread"].median()
-    assert_allclose(processed.loc[new, "own_spread"], medians.loc[before.loc[new, "date"]])
+    facts = priced.facts
+    spreads = (facts["ask"] - facts["bid"]) / facts["mid"]
+    usual = spreads.groupby(facts["date"]).median().shift(1)  # of all that were quoted then
+    assert_allclose(processed.loc[new, "own_spread"], usual.loc[before.loc[new, "date"]])
+    assert processed.loc[before["date"] > before["date"].min(), "own_spread"].notna().all()
     assert (processed.loc[new, ["own_volume", "own_open_interest"]] == 0.0).all(axis=None)
     # Quoted, but at a price that implies no volatility: the rest of its past is kept.
     unsolved = before["own_vol"].isna() & before["own_spread"].notna()
@@ -439,9 +571,10 @@ def test_take_same_day_gives_each_quote_its_own_volatility(
 # Publish and split.
 
 
-def test_publish_scores_the_rows_of_the_group(priced: world.Priced) -> None:
+@pytest.mark.parametrize("every", [2, 3])
+def test_publish_scores_the_rows_of_the_group(priced: world.Priced, every: int) -> None:
     """Rows of the test that are scored, with every baseline; blocks from what the offset leaves."""
-    targets, baselines = choose(priced, GROUPS["unseen_expiries"])
+    targets, baselines = choose(priced, GroupParams(hold_out_every=every))
     dates, scoring, resampling = publish(targets, baselines, world.SPLIT, world.EVALUATION)
     assert dates["keys"] == KEYS
     expected = targets[targets["is_scored"] & (targets["date"] >= dates["test_start"])]

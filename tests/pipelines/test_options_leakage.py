@@ -16,8 +16,9 @@ from pandas.testing import assert_frame_equal, assert_series_equal
 
 from tidemark import incidents
 from tidemark.domain.features import feature_columns
+from tidemark.domain.option_baselines import OWN_IV
 from tidemark.domain.option_features import build_option_features, build_same_day_features
-from tidemark.domain.option_inputs import OWN_IV, build_inputs, read_market
+from tidemark.domain.option_inputs import build_inputs, read_market
 from tidemark.pipelines.data_engineering.options import pricing
 from tidemark.pipelines.data_engineering.options.params import (
     GroupParams,
@@ -110,7 +111,7 @@ def test_permuted_quotes_of_a_day_change_no_feature_of_that_day(
 def test_permuted_quotes_of_a_day_change_the_features_of_the_next(
     accepted: world.Accepted, priced: world.Priced, sessions: np.ndarray, missing: str
 ) -> None:
-    """All that come from the market move, or the day has none left that anything is read from."""
+    """All that come from the market move; of a day that is all nonsense, the surface is skipped."""
     day, following = sessions[40], sessions[41]
     built = featurise(priced, missing)
     names = feature_columns(built, KEYS)
@@ -130,7 +131,17 @@ def test_permuted_quotes_of_a_day_change_the_features_of_the_next(
 
     anywhere = world.price(accepted.contracts, world.permute_quotes(accepted.market, day))
     again = featurise(anywhere, missing)
-    assert (again["date"] == following).sum() < len(first) / 2
+    again = again[again["date"] == following].reset_index(drop=True)
+    assert_frame_equal(first[KEYS], again[KEYS])
+    # What is read off a surface, or over sessions, is as if the day had never been quoted.
+    without = accepted.market[accepted.market["date"] != day]
+    settings = world.PRICING.settings()
+    inputs = build_inputs(accepted.contracts, without, settings)
+    inputs = again[KEYS].merge(inputs, on=KEYS, validate="one_to_one")
+    read = ["carry", "rate", "strike_vol", "moneyness_vol", "atm_vol", "slope", "atm_change"]
+    assert_frame_equal(again[read], inputs[read], check_exact=True)
+    assert (again[read] != first[read]).mean().min() > 0.5
+    assert day in set(read_market(accepted.contracts, accepted.market, settings).smiles.day)
 
 
 @pytest.mark.parametrize("missing", TREATMENTS)

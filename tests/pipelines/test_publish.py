@@ -69,7 +69,8 @@ def test_publish_row_without_a_baseline_is_refused_by_name() -> None:
     with pytest.raises(DataError, match="2 rows to be scored have no baseline") as caught:
         publish(targets, baselines.drop(index=239), SPLIT, evaluation())
     assert f"{DAYS[115]:%F} A" in str(caught.value)
-    assert "raise warm_up_days" in str(caught.value)
+    remedy = "Give data that begin earlier, or lengthen the study's warm-up."
+    assert str(caught.value).endswith(remedy)
 
 
 def test_publish_baselines_before_the_test_may_be_missing() -> None:

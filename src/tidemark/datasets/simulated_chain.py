@@ -13,6 +13,8 @@ from tidemark.datasets.chain_file import ChainFile, UnreadableChain
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tidemark.domain.simulation_settings import SimulationSettings
+
 _MONTHS_A_CHUNK = 6
 
 
@@ -58,8 +60,15 @@ class SimulatedChainDataset(AbstractDataset[Any, ChainFile]):
         Raises
         ------
         UnreadableChain
-            If the file lacks the series, or settings cannot be used.
+            If there is no file, or settings cannot be used; while somebody iterates, if the file
+            lacks the series.
         """
+        if not self._filepath.is_file():
+            raise UnreadableChain(
+                f"There is no file '{self._filepath}' with closes to simulate a chain on. A "
+                f"relative path counts from the project's root."
+            )
+        self._read_settings()
         return ChainFile(f"simulated on {self._series}", self._simulate)
 
     def _simulate(self) -> Iterator[pd.DataFrame]:
@@ -81,22 +90,13 @@ class SimulatedChainDataset(AbstractDataset[Any, ChainFile]):
         for _, chunk in quotes.groupby(months // _MONTHS_A_CHUNK, sort=True):
             yield chunk.reset_index(drop=True)
 
-    def _read_settings(self) -> Any:
-        from dataclasses import replace
-
+    def _read_settings(self) -> SimulationSettings:
         from tidemark.domain.simulation_settings import SimulationSettings
 
-        made: Any = SimulationSettings()
-        for name, given in self._settings.items():
-            held: Any = getattr(made, name, None)
-            try:
-                made = replace(
-                    made, **{name: replace(held, **given) if isinstance(given, dict) else given}
-                )
-            except TypeError as error:
-                raise UnreadableChain(
-                    f"The simulator has no setting {name} {given}: {error}. Correct the catalog."
-                ) from error
+        try:
+            made: SimulationSettings = _change(SimulationSettings(), self._settings, "settings")
+        except (TypeError, ValueError) as error:
+            raise UnreadableChain(f"The chain cannot be simulated: {error}") from error
         return made
 
     def save(self, data: Any) -> NoReturn:
@@ -114,3 +114,18 @@ class SimulatedChainDataset(AbstractDataset[Any, ChainFile]):
             "end": self._end,
             "seed": self._seed,
         }
+
+
+def _change(held: Any, given: Any, place: str) -> Any:
+    """Change what is named of frozen settings, and of the settings that they hold."""
+    from dataclasses import fields, is_dataclass, replace
+
+    if not is_dataclass(held):
+        return given
+    names = [one.name for one in fields(held)]
+    if not isinstance(given, Mapping) or not set(given) <= set(names):
+        raise TypeError(f"{place} takes {', '.join(names)}, not {given}. Correct the catalog.")
+    changed = {
+        name: _change(getattr(held, name), one, f"{place}.{name}") for name, one in given.items()
+    }
+    return replace(held, **changed)  # type: ignore[type-var]

@@ -111,7 +111,7 @@ def walk_forward(
     target : Series of float64
         One label for each row.
     refits : sequence of (train, test)
-        Positions of rows; the tests of two refits share none.
+        Positions of rows; the tests of two refits share none. One without a test is not made.
     n_fitted : int
         Where the first refit learns from as many rows, ``first`` is its model.
 
@@ -135,6 +135,8 @@ def walk_forward(
     forecasts = np.full(len(features), np.nan)
     fitted = first
     for number, (train, test) in enumerate(refits):
+        if not len(test):
+            continue
         if number or len(train) != n_fitted:
             fitted = clone(first).fit(features.iloc[train], target.iloc[train])
             check_convergence(fitted)

@@ -118,7 +118,7 @@ def imply_forwards(
         no expiration has a usable pair.
     """
     is_european = (chain["exercise_style"] == "european").to_numpy(dtype=bool)
-    tables = [_without_forwards()]
+    tables = [make_no_forwards()]
     if is_european.any():
         # Without a pair there is no forward, which is nothing to stop for.
         with suppress(NoPairsError):
@@ -129,7 +129,8 @@ def imply_forwards(
     return found.sort_values(EXPIRY, ignore_index=True)
 
 
-def _without_forwards() -> pd.DataFrame:
+def make_no_forwards() -> pd.DataFrame:
+    """Make the table of forwards of a chain without any."""
     kinds = {
         **{"quote_date": "datetime64[us]", "root": "str", "expiration": "datetime64[us]"},
         **dict.fromkeys(("time_years", "underlying_price", "forward"), "float64"),

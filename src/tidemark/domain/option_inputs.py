@@ -7,20 +7,19 @@ session before.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
-from tidemark.domain.black_scholes import price, solve_implied_volatility
+from tidemark.domain.black_scholes import solve_implied_volatility
+from tidemark.domain.chains import Floats, Integers
 from tidemark.domain.forward_curves import ForwardCurves, imply_forwards, make_curves
 from tidemark.domain.parity import ParitySettings
 from tidemark.domain.smiles import Smiles, fit_smiles
 
 KEYS = ("date", "contract")
-SURFACE_BY_STRIKE, SURFACE_BY_MONEYNESS = "surface_by_strike", "surface_by_moneyness"
-HISTORICAL_VOL, OWN_IV = "historical_vol", "own_iv"
-BASELINES = (HISTORICAL_VOL, SURFACE_BY_MONEYNESS, SURFACE_BY_STRIKE, OWN_IV)
 # What a contract has only if it was quoted in the session before.
 OWN_PAST = ("own_vol", "own_spread", "own_volume", "own_open_interest")
 
@@ -39,11 +38,14 @@ class InputSettings:
         Discounts American options, which imply no rate; per year.
     volatility_sessions : int
         Returns of the underlying in its historical volatility.
+    carry_sessions : int
+        Sessions whose median is the carry, and the rate, that are expected of the next.
     parity : ParitySettings
     """
 
     rate_continuous: float = 0.0
     volatility_sessions: int = 21
+    carry_sessions: int = 5
     parity: ParitySettings = field(default_factory=ParitySettings)
 
 
@@ -58,8 +60,9 @@ class OptionMarket:
     curves : ForwardCurves
     volatilities : DataFrame
         A row for each quote: ``date, contract, root, expiration, time_years, is_call,
-        log_moneyness`` (strike over forward), ``vol_annual`` (of the middle; NaN without) and
-        ``code`` (a `tidemark.domain.implied_volatility.VolatilityCode`).
+        log_moneyness`` (strike over forward), ``vol_annual`` (of the middle; NaN without),
+        ``code`` (a `tidemark.domain.implied_volatility.VolatilityCode`), ``carry_today`` and
+        ``rate_today``.
     smiles : Smiles
     """
 
@@ -124,6 +127,8 @@ def read_market(
         log_moneyness=np.log(strike / spot) - carry * time,
         vol_annual=solved.vol_annual,
         code=solved.codes,
+        carry_today=carry,
+        rate_today=rate,
     )
     return OptionMarket(forwards, curves, volatilities, fit_smiles(volatilities))
 
@@ -145,7 +150,8 @@ def build_inputs(
         ``date, contract``, sorted by both, and numbers. Of the date itself: ``log_strike`` (strike
         over underlying), ``time_years``, ``sqrt_time``, ``is_call`` (1 or 0), ``return_1``,
         ``return_5`` (log returns of the underlying) and ``historical_vol`` (annual). Of the
-        session before: ``carry`` and ``rate`` (annual, of the option's time), ``strike_vol`` and
+        session before: ``carry`` and ``rate`` (annual, of the option's time; medians over
+        ``carry_sessions``), ``strike_vol`` and
         ``moneyness_vol`` (its surface at the same strike, and at the same moneyness), ``atm_vol``
         and ``slope`` of the smile at the option's time, ``atm_change`` (from the session before
         that); and of the same contract, NaN if it was not quoted then, ``own_vol``, ``own_spread``
@@ -153,8 +159,8 @@ def build_inputs(
 
     Notes
     -----
-    Timing: row *t* uses the underlying up to *t* and quotes of options up to the last date with
-    quotes before *t*, whichever contracts they are of.
+    Timing: row *t* uses the underlying up to *t* and quotes of options of earlier dates: of a
+    contract's own past the date before, of the surface the newest that has one.
     """
     return combine_inputs(contracts, market, read_market(contracts, market, settings), settings)
 
@@ -167,21 +173,25 @@ def combine_inputs(
     spots = rows.groupby("date")["underlying_price"].first()
     sessions = _list_sessions(spots, settings.volatility_sessions)
     of_row = sessions.loc[rows["date"]]
-    before = of_row["before"].to_numpy()
-    earlier = of_row["earlier"].to_numpy()
-    time = rows["time_years"].to_numpy(dtype="float64")
-    gap, more = of_row["gap_years"].to_numpy(), of_row["more_years"].to_numpy()
+    day, time = rows["date"].to_numpy(), rows["time_years"].to_numpy(dtype="float64")
     spot, strike = (rows[name].to_numpy("float64") for name in ("underlying_price", "strike"))
+    number = np.searchsorted(spots.index.to_numpy(), day)
+    carry, rate = _read_past_curves(known.curves, spots.index.to_numpy(), number, time, settings)
+    surface = _find_surface_days(known.smiles, spots.index.to_numpy())
+    before, earlier = surface["newest"].to_numpy()[number], surface["older"].to_numpy()[number]
+    gap, more = (_measure_years(day, one) for one in (before, earlier))
     # The same expiration had as much more time then as has passed since.
-    carry, rate = known.curves.read(before, time + gap)
-    root = np.sqrt(np.maximum(time + gap, 0.0))
+    then = np.maximum(time + gap, 0.0)
+    root = np.sqrt(then)
+    carry_then, _ = known.curves.read(before, then)
+    spot_then = spots.reindex(before).to_numpy("float64")
     log_strike = np.log(strike / spot)
     with np.errstate(divide="ignore", invalid="ignore"):
         moneyness = (log_strike - carry * time) / root
-        same_strike = (np.log(strike / of_row["spot_before"].to_numpy()) - carry * root**2) / root
+        same_strike = (np.log(strike / spot_then) - carry_then * then) / root
     read = known.smiles.read
     middle = np.zeros(len(rows))
-    atm = read(before, time + gap, middle)
+    atm = read(before, then, middle)
     inputs = rows[list(KEYS)].assign(
         log_strike=log_strike,
         time_years=time,
@@ -192,38 +202,66 @@ def combine_inputs(
         historical_vol=of_row["historical_vol"].to_numpy(),
         carry=carry,
         rate=rate,
-        strike_vol=read(before, time + gap, same_strike),
-        moneyness_vol=read(before, time + gap, moneyness),
+        strike_vol=read(before, then, same_strike),
+        moneyness_vol=read(before, then, moneyness),
         atm_vol=atm,
-        slope=(
-            read(before, time + gap, middle + _SLOPE_AT)
-            - read(before, time + gap, middle - _SLOPE_AT)
-        )
+        slope=(read(before, then, middle + _SLOPE_AT) - read(before, then, middle - _SLOPE_AT))
         / (2.0 * _SLOPE_AT),
         atm_change=atm - read(earlier, time + more, middle),
     )
-    return _join_own_past(inputs, before, known.volatilities, market)
+    last = of_row["before"].to_numpy()
+    return _join_own_past(inputs, last, known.volatilities, market)
 
 
 def _list_sessions(spots: pd.Series, volatility_sessions: int) -> pd.DataFrame:
-    """Tabulate the underlying's past, and which session was before each and the one before that."""
+    """Tabulate the underlying's past of each session, and which one was before it."""
     logs = pd.Series(np.log(spots.to_numpy("float64")), index=spots.index)
     returns = logs.diff()
-    dates = spots.index.to_series()
-    before, earlier = dates.shift(1), dates.shift(2)
     scale = np.sqrt(_SESSIONS_A_YEAR)
     return pd.DataFrame(
         {
-            "before": before,
-            "earlier": earlier,
-            "gap_years": (dates - before).dt.days / _DAYS_A_YEAR,
-            "more_years": (dates - earlier).dt.days / _DAYS_A_YEAR,
-            "spot_before": spots.shift(1),
+            "before": spots.index.to_series().shift(1),
             "return_1": returns,
             "return_5": logs.diff(5),
             "historical_vol": returns.rolling(volatility_sessions).std() * scale,
         }
     )
+
+
+def _read_past_curves(
+    curves: ForwardCurves,
+    sessions: np.ndarray,
+    number: Integers,
+    time: Floats,
+    settings: InputSettings,
+) -> tuple[Floats, Floats]:
+    """Read carry and rate as the median of the last sessions before each row's.
+
+    A close that is of another moment than the quotes shifts the carry of one session.
+    """
+    carries, rates = [], []
+    for back in range(1, settings.carry_sessions + 1):
+        past = sessions[np.maximum(number - back, 0)]
+        gap = _measure_years(sessions[number], past)
+        carry, rate = curves.read(past, np.where(number >= back, time + gap, np.nan))
+        carries.append(carry)
+        rates.append(rate)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # rows of the first session know none
+        return np.nanmedian(carries, axis=0), np.nanmedian(rates, axis=0)
+
+
+def _find_surface_days(smiles: Smiles, sessions: np.ndarray) -> pd.DataFrame:
+    """Find the two newest sessions with a smile before each session; NaT where there is none."""
+    days = np.unique(smiles.day)
+    padded = np.concatenate([np.full(2, np.datetime64("NaT"), dtype=sessions.dtype), days])
+    known = np.searchsorted(days, sessions, side="left") + 2
+    return pd.DataFrame({"newest": padded[known - 1], "older": padded[known - 2]}, index=sessions)
+
+
+def _measure_years(day: np.ndarray, past: np.ndarray) -> Floats:
+    """Measure the time between dates; NaN where one is missing."""
+    return np.asarray((day - past) / np.timedelta64(1, "D") / _DAYS_A_YEAR)
 
 
 def _join_own_past(
@@ -240,47 +278,6 @@ def _join_own_past(
     joined = inputs.assign(before=before).merge(
         past, on=["before", "contract"], how="left", validate="one_to_one"
     )
-    return joined.drop(columns="before")[[*inputs.columns, *OWN_PAST]]
-
-
-def price_baselines(
-    contracts: pd.DataFrame, inputs: pd.DataFrame, volatilities: pd.DataFrame
-) -> pd.DataFrame:
-    """Price each contract by Black-Scholes, with volatilities that are hard to beat.
-
-    Parameters
-    ----------
-    contracts : DataFrame
-        As for `read_market`.
-    inputs : DataFrame
-        As from `build_inputs`; carry and rate of the session before serve all baselines.
-    volatilities : DataFrame
-        Of `OptionMarket`, for the one that is circular.
-
-    Returns
-    -------
-    DataFrame
-        ``date, contract``, sorted by both, and the columns of ``BASELINES``, prices over strike:
-        with the historical volatility of the underlying; with the surface of the session before,
-        at the same moneyness, and at the same strike; and with today's own implied volatility,
-        which is the price to be forecast in other words (of quotes that imply none, the intrinsic
-        value). NaN where the volatility is unknown.
-    """
-    rows = inputs.merge(contracts, on=list(KEYS), suffixes=("", "_again"), validate="one_to_one")
-    own = volatilities[[*KEYS, "vol_annual"]]
-    today = rows[list(KEYS)].merge(own, on=list(KEYS), how="left")["vol_annual"].fillna(0.0)
-    spot, strike = (rows[name].to_numpy("float64") for name in ("underlying_price", "strike"))
-    by_name = {
-        HISTORICAL_VOL: rows["historical_vol"],
-        SURFACE_BY_MONEYNESS: rows["moneyness_vol"],
-        SURFACE_BY_STRIKE: rows["strike_vol"],
-        OWN_IV: today,
-    }
-    is_call = rows["is_call"].to_numpy() > 0.5
-    time, rate, carry = (rows[name].to_numpy() for name in ("time_years", "rate", "carry"))
-    values = {
-        name: price(spot, strike, np.maximum(time, 0.0), rate, vol.to_numpy(), is_call, carry)
-        / strike
-        for name, vol in by_name.items()
-    }
-    return rows[list(KEYS)].assign(**values)
+    usual = past.groupby("before")["own_spread"].median()
+    joined["market_spread"] = joined["before"].map(usual).astype("float64")
+    return joined.drop(columns="before")[[*inputs.columns, "market_spread", *OWN_PAST]]

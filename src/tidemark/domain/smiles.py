@@ -168,6 +168,13 @@ def tabulate_smiles(chain: pd.DataFrame, curves: ForwardCurves) -> pd.DataFrame:
     return shown.sort_values(order, kind="stable", ignore_index=True)
 
 
+def make_no_smiles() -> pd.DataFrame:
+    """Make the table of smiles of a chain without any."""
+    kinds = dict.fromkeys(("time_years", "log_moneyness", "vol_annual"), "float64")
+    columns = {"expiration": "datetime64[us]", **kinds}
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
+
+
 def _find_points(volatilities: pd.DataFrame) -> Flags:
     moneyness = volatilities["log_moneyness"].to_numpy(dtype="float64")
     is_call = volatilities["is_call"].to_numpy(dtype=bool)

@@ -68,7 +68,8 @@ def publish(
         names = bare[keys].astype("str").agg(" ".join, axis=1)
         raise DataError(
             f"{len(bare)} rows to be scored have no baseline forecast: "
-            f"{describe_examples(names)}. Give prices that begin earlier, or raise warm_up_days."
+            f"{describe_examples(names)}. Give data that begin earlier, or lengthen the study's "
+            f"warm-up."
         )
     left = judged["target"] - judged.get("offset", 0.0)
     squares = (left**2).groupby(judged["date"], sort=True).mean().to_numpy()

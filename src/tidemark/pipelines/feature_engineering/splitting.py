@@ -43,7 +43,7 @@ def split(
         names = joined.loc[bare, keys].astype("str").agg(" ".join, axis=1)
         raise ModelError(
             f"{int(bare.sum())} eligible rows have no features: {describe_examples(names)}. "
-            f"Raise the study's warm_up_days to the longest look-back."
+            f"Lengthen the study's warm-up to the longest look-back."
         )
     is_test = joined["date"] >= dates["test_start"]
     train = joined[~is_test].reset_index(drop=True)

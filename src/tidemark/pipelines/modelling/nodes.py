@@ -117,10 +117,7 @@ def train(
             "rmse_mean": sum(first.fold_rmse) / len(first.fold_rmse),
             "folds": _score_folds(dates["folds"], first.fold_rmse),
             "candidates": first.candidates,
-            "refits": [
-                {**refit, "train_rows": len(block[0])}
-                for refit, block in zip(dates["refits"], rows.blocks, strict=True)
-            ],
+            "refits": rows.list_fits(dates),
         },
         rows.list_forecasts(dates["keys"], predicted),
     )

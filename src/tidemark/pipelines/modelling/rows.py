@@ -45,6 +45,14 @@ class CellRows:
     blocks: list[tuple[np.ndarray, np.ndarray]]
     is_forecast: np.ndarray
 
+    def list_fits(self, dates: dict[str, Any]) -> list[dict[str, Any]]:
+        """List the fits that forecast anything: their dates, and how many rows they learnt from."""
+        return [
+            {**refit, "train_rows": len(known)}
+            for refit, (known, block) in zip(dates["refits"], self.blocks, strict=True)
+            if len(block)
+        ]
+
     def list_forecasts(self, keys: list[str], values: np.ndarray) -> pd.DataFrame:
         """Lay out forecasts of all rows: keys and ``y_pred`` of those of a block."""
         forecasts = self.table[keys].assign(y_pred=values + self.offset)
@@ -76,9 +84,10 @@ def lay_out_rows(
     ]
     is_early = (rows["date"] <= dates["train_end"]).to_numpy()
     first = np.flatnonzero(is_early & is_learnt)
-    if not len(first):
+    if not len(first) or not all(len(known) for known, block in blocks if len(block)):
         raise ModelError(
-            f"None of {int(is_early.sum())} rows up to {dates['train_end']} may be learnt from. "
+            f"Of {int(is_early.sum())} rows up to {dates['train_end']}, and those of a later fit, "
+            f"none may be learnt from. "
             f"Loosen the scenario's treatment, or its group's bounds."
         )
     is_forecast = np.zeros(len(rows), dtype=bool)

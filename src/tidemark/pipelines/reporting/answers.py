@@ -93,7 +93,9 @@ def _count_tries(verdict: dict[str, Any]) -> str:
     models = "model" if tried == 1 else "models"
     if tried == tested:
         return f"counting all {tried} {models} that were tried" if tried > 1 else "of one model"
-    return f"counting {tested} of the {tried} {models} that were tried; the others failed"
+    return (
+        f"counting {tested} of the {tried} {models} that were tried; the others gave no forecasts"
+    )
 
 
 def show_p(value: float | None) -> str:

@@ -9,8 +9,9 @@ from pydantic import Field, RootModel, model_validator
 from tidemark.config import Strict
 from tidemark.domain.chain_checks import ALWAYS_LEAVE, REASONS, IntakeSettings
 from tidemark.domain.chain_quality import CHECKS, DaySettings
+from tidemark.domain.option_baselines import BASELINES
 from tidemark.domain.option_errors import BucketSettings
-from tidemark.domain.option_inputs import BASELINES, InputSettings
+from tidemark.domain.option_inputs import InputSettings
 from tidemark.domain.parity import ParitySettings
 from tidemark.domain.rules import Action, Rule
 from tidemark.pipelines.params import Share
@@ -104,6 +105,7 @@ class PricingParams(Strict):
 
     rate_continuous: float
     volatility_sessions: Annotated[int, Field(ge=2)]
+    carry_sessions: Count
     max_log_moneyness: Positive
     max_spread: Positive
     min_pairs: Annotated[int, Field(ge=3)]
@@ -115,7 +117,9 @@ class PricingParams(Strict):
         parity = ParitySettings(
             self.max_log_moneyness, self.max_spread, self.min_pairs, self.min_rate, self.max_rate
         )
-        return InputSettings(self.rate_continuous, self.volatility_sessions, parity)
+        return InputSettings(
+            self.rate_continuous, self.volatility_sessions, self.carry_sessions, parity
+        )
 
 
 class GroupParams(Strict):
@@ -149,7 +153,7 @@ class BucketParams(Strict):
 
 
 class OptionPreprocessParams(Strict):
-    """How a scenario treats what is missing of a contract that was not quoted the session before.
+    """How a scenario treats a contract that was not quoted, or implied nothing, the session before.
 
     ``drop``: models do not learn from such rows; ``surface``: they do, its volatility being that of
     the surface. To be forecast they are filled either way. ``same_day`` gives models today's own

@@ -10,14 +10,12 @@ import pandas as pd
 
 from tidemark import incidents
 from tidemark.domain.audit import describe_leaks, find_leaks, list_cuts
+from tidemark.domain.option_baselines import OWN_IV, SURFACE_BY_STRIKE, price_baselines
 from tidemark.domain.option_inputs import (
     KEYS,
-    OWN_IV,
     OWN_PAST,
-    SURFACE_BY_STRIKE,
     build_inputs,
     combine_inputs,
-    price_baselines,
     read_market,
 )
 from tidemark.errors import DataError
@@ -45,7 +43,7 @@ def price(
     volatilities : DataFrame
         What today's quotes imply, for what is circular, and for errors in volatility.
     baselines : DataFrame
-        As `tidemark.domain.option_inputs.price_baselines`.
+        As `tidemark.domain.option_baselines.price_baselines`.
     targets : DataFrame
         ``date, contract, target`` (the middle of the quote over the strike), ``offset`` (the
         baseline that models may correct: Black-Scholes with the surface of the session before, at
@@ -78,7 +76,7 @@ def _find_eligible(
     baselines: pd.DataFrame,
     universe: UniverseParams,
 ) -> np.ndarray:
-    days = facts["time_years"] * _DAYS_A_YEAR
+    days = (facts["time_years"] * _DAYS_A_YEAR).round(6)  # a year of 365 days is no whole number
     sessions = np.unique(facts["date"].to_numpy())
     number = np.searchsorted(sessions, facts["date"].to_numpy())
     needed = inputs.drop(columns=[*KEYS, *OWN_PAST])
@@ -133,10 +131,18 @@ def choose(
 
 
 def _hold_out(contracts: pd.Series, every: int) -> np.ndarray:
-    """Choose every n-th expiration, in the order of their dates, whatever the root."""
-    expirations = contracts.str.split(" ").str[1]
-    number = pd.factorize(expirations, sort=True)[0]
-    return np.asarray(number % every == every - 1)
+    """Choose every n-th expiration among those that have the same roots, in the order of dates.
+
+    Months and weeks are chosen apart: one month has as many quotes as many weeks. An expiration
+    is held out whole, whichever root its contracts have.
+    """
+    parts = contracts.str.rsplit(" ", n=3)
+    table = pd.DataFrame({"root": parts.str[0], "expiration": parts.str[1]})
+    roots = table.drop_duplicates().sort_values(["expiration", "root"])
+    kinds = roots.groupby("expiration")["root"].agg(" ".join)
+    number = kinds.groupby(kinds).cumcount()
+    chosen = number.index[number % every == every - 1]
+    return table["expiration"].isin(chosen).to_numpy()
 
 
 def audit(
@@ -157,7 +163,9 @@ def audit(
 
     def build(contracts: pd.DataFrame, market: pd.DataFrame) -> pd.DataFrame:
         inputs = build_inputs(contracts, market, settings)
-        nothing = market[list(KEYS)].assign(vol_annual=np.nan)
+        nothing = market[list(KEYS)].assign(
+            vol_annual=np.nan, carry_today=np.nan, rate_today=np.nan
+        )
         return price_baselines(contracts, inputs, nothing).drop(columns=OWN_IV)
 
     sessions = np.unique(contracts["date"].to_numpy())

@@ -12,11 +12,11 @@ import pandas as pd
 from tidemark.domain.chain_quality import explain_reason
 from tidemark.domain.chain_simulation import count_simulated, give_notice
 from tidemark.domain.chains import measure_time_years
-from tidemark.domain.forward_curves import imply_forwards, make_curves
+from tidemark.domain.forward_curves import imply_forwards, make_curves, make_no_forwards
 from tidemark.domain.option_figures import draw_forwards, draw_smiles
 from tidemark.domain.option_maps import draw_chain_days
 from tidemark.domain.parity import check_parity, take_alternate_strikes
-from tidemark.domain.smiles import tabulate_smiles
+from tidemark.domain.smiles import make_no_smiles, tabulate_smiles
 from tidemark.domain.vendor_volatilities import compare_with_vendor, solve_beside_vendor
 from tidemark.pipelines.data_engineering.options.params import PricingParams
 from tidemark.pipelines.drawing import MISSING, draw_twice
@@ -50,7 +50,8 @@ def imply(
         ``expiration, time_years, log_moneyness, vol_annual`` of the last date with forwards.
     """
     settings = params.settings()
-    tables, compared, sizes, counts = [], [], np.zeros(3), np.zeros(2, dtype="int64")
+    tables, compared = [make_no_forwards()], []
+    sizes, counts, smiles = np.zeros(3), np.zeros(2, dtype="int64"), make_no_smiles()
     for chunk in checked_chain.kept():
         counts += len(chunk), count_simulated(chunk)
         half = take_alternate_strikes(chunk)
@@ -64,7 +65,8 @@ def imply(
             sizes += len(found), found["is_within"].sum(), (beyond <= 0.05).sum()
         if "vendor_iv" in chunk and is_european.any():
             compared.append(solve_beside_vendor(chunk[is_european], forwards))
-        smiles = _read_last_smiles(chunk, forwards)
+        if (forwards["flag"] == "ok").any():
+            smiles = _read_last_smiles(chunk, forwards)
     parity = None
     if sizes[0]:
         parity = {
@@ -80,13 +82,13 @@ def imply(
         "parity": parity,
         "vendor": compare_with_vendor(compared),
     }
-    return pd.concat(tables, ignore_index=True), check, smiles
+    forwards = pd.concat(tables[1:] or tables, ignore_index=True)
+    return forwards, check, smiles
 
 
 def _read_last_smiles(chunk: pd.DataFrame, forwards: pd.DataFrame) -> pd.DataFrame:
     """Tabulate the smiles of the last date that has forwards."""
-    usable = forwards.loc[forwards["flag"] == "ok", "quote_date"]
-    day = usable.max() if len(usable) else chunk["quote_date"].max()
+    day = forwards.loc[forwards["flag"] == "ok", "quote_date"].max()
     rows = chunk[chunk["quote_date"] == day]
     return tabulate_smiles(rows.assign(time_years=measure_time_years(rows)), make_curves(forwards))
 

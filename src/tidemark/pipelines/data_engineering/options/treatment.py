@@ -16,8 +16,8 @@ def preprocess(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Fill what a contract lacks that was not quoted the session before.
 
-    Its volatility is that of the surface at its strike; its spread is the median of the other
-    contracts of its date, as they were the session before; volume and open interest are zero.
+    Its volatility is that of the surface at its strike; its spread is the median of all
+    quotes of the session before; volume and open interest are zero.
 
     Returns
     -------
@@ -28,10 +28,9 @@ def preprocess(
         Flat: how many rows were filled, and how many of them models do not learn from.
     """
     missing = inputs[list(OWN_PAST)].isna().any(axis=1)
-    spread = inputs.groupby("date")["own_spread"].transform("median")
     processed = inputs.assign(
         own_vol=inputs["own_vol"].fillna(inputs["strike_vol"]),
-        own_spread=inputs["own_spread"].fillna(spread),
+        own_spread=inputs["own_spread"].fillna(inputs["market_spread"]),
         own_volume=inputs["own_volume"].fillna(0.0),
         own_open_interest=inputs["own_open_interest"].fillna(0.0),
         was_missing=missing.astype("float64"),

@@ -26,8 +26,9 @@ def measure(
     Returns
     -------
     option_errors : dict of str to float
-        As `tidemark.domain.option_errors.measure_option_errors`; None where undefined, and empty
-        for a cell without predictions.
+        As `tidemark.domain.option_errors.measure_option_errors`, and how much of the squared errors
+        the worst date and the worst expiration have; None where undefined, and empty for a cell
+        without predictions.
     option_buckets : DataFrame
         The same by moneyness and maturity.
     """
@@ -36,5 +37,14 @@ def measure(
     rows = predictions.merge(facts, on=["date", "contract"], how="left", validate="one_to_one")
     rows = rows.assign(predicted=rows["y_pred"] * rows["strike"])
     found = measure_option_errors(rows.rename(columns={"date": "quote_date"}), buckets.settings())
-    errors = {name: blank_infinite(float(value)) for name, value in found.metrics.items()}
-    return errors, found.by_bucket
+    shares = {f"worst_{key}_share": _share_of_worst(rows, key) for key in ("date", "expiration")}
+    errors = {**found.metrics, **shares}
+    told = {name: blank_infinite(float(value)) for name, value in errors.items()}
+    return told, found.by_bucket
+
+
+def _share_of_worst(rows: pd.DataFrame, key: str) -> float:
+    """Measure how much of all squared errors, of prices over strike, one date or expiration has."""
+    squares = ((rows["y_pred"] - rows["y_true"]) ** 2).groupby(rows[key]).sum()
+    total = float(squares.sum())
+    return float(squares.max()) / total if total > 0 else float("nan")

@@ -95,19 +95,20 @@ def train(
         return MISSING, MISSING, cv_scores, none, nothing
     fits, values, epochs, networks = walked
     spread = {name: blank_infinite(value) for name, value in measure_spread(fits).items()}
+    limit = model_params.epochs
+    at_limit = sum(fit.best_epoch == limit for fit in fits)
     said = f"the mean of {len(fits)} recurrent networks (GRU) over {model_params.length} sessions"
     cv_scores = {
         **about,
         "status": "ok",
         "note": NOTHING_TO_SAY,
-        "used": f"{said}, of what the baseline leaves" if model_params.residual else said,
+        "used": said
+        + ", of what the baseline leaves" * model_params.residual
+        + f"; {at_limit} of them still learnt in the last of {limit} epochs" * bool(at_limit),
         "seeds": {**spread, "n": len(fits)},
         "weights": {str(fit.seed): fit.weights_sha256 for fit in fits},
         "device": fits[-1].device,
-        "refits": [
-            {**refit, "train_rows": len(block[0])}
-            for refit, block in zip(dates["refits"], rows.blocks, strict=True)
-        ],
+        "refits": rows.list_fits(dates),
     }
     return *networks, cv_scores, rows.list_forecasts(dates["keys"], values), epochs
 
@@ -123,6 +124,8 @@ def _walk(
     values = np.full(len(rows.table), np.nan)
     epochs: list[dict[str, Any]] = []
     for number, (known, block) in enumerate(rows.blocks, start=1):
+        if not len(block):
+            continue
         logger.info("fit %d of %d, on %d rows", number, len(rows.blocks), len(known))
 
         def note(one: EpochErrors, number: int = number) -> None:
@@ -149,9 +152,12 @@ def _sample(
 ) -> tuple[SequenceSample, SequenceSample]:
     """Cut what is known into the sample that is learnt and the one that stops the learning."""
     days = rows.table["date"].iloc[known]
-    cut = cut_validation(
-        days, params.validation_sessions, dates["horizon_days"], dates["embargo_days"]
-    )
+    try:
+        cut = cut_validation(
+            days, params.validation_sessions, dates["horizon_days"], dates["embargo_days"]
+        )
+    except ValueError as error:  # a fit that cannot be made fails its cell, and nothing else
+        raise np.linalg.LinAlgError(str(error)) from error
     target = rows.target.to_numpy(dtype="float64")
     learnt, judged = (known[part] for part in cut)
     return tuple(  # type: ignore[return-value]

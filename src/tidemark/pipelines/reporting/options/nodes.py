@@ -24,6 +24,8 @@ COLUMNS: dict[str, tuple[str, float, int]] = {
     "within_spread": ("within the spread (%)", 100.0, 1),
     "mae_vol_points": ("MAE (volatility points)", 1.0, 2),
     "vol_share": ("imply a volatility (%)", 100.0, 1),
+    "worst_date_share": ("squared error of the worst date (%)", 100.0, 0),
+    "worst_expiration_share": ("of the worst expiration (%)", 100.0, 0),
 }
 VIOLATIONS: dict[str, tuple[str, float, int]] = {
     "negative_share": ("negative", 100.0, 2),
