@@ -11,8 +11,8 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from tidemark.alerts import AlertSettings
 from tidemark.config import BASELINE, ScenarioConfig, Strict, StudyName, read_studies
+from tidemark.domain import option_baselines
 from tidemark.domain.estimators import EstimatorName
-from tidemark.domain.option_baselines import OWN_IV
 from tidemark.errors import ConfigError, UnknownName
 from tidemark.pipelines.data_engineering.cross_asset.params import (
     CORRELATION_BASELINES,
@@ -25,7 +25,6 @@ from tidemark.pipelines.data_engineering.cross_asset.params import (
     SeriesTable,
 )
 from tidemark.pipelines.data_engineering.options.params import (
-    OPTION_BASELINES,
     BucketParams,
     ChainParams,
     GroupParams,
@@ -283,7 +282,7 @@ _TREATMENTS: dict[tuple[str, str], type[Strict]] = {
 _BASELINES = {
     "returns": BASELINES,
     "cross_asset": CORRELATION_BASELINES,
-    "options": OPTION_BASELINES,
+    "options": option_baselines.BASELINES,
 }
 
 
@@ -297,7 +296,7 @@ def _check_groups(scenarios: Mapping[str, Any], groups: Mapping[str, Mapping[str
                 f"group of scenarios.options.{name} (options.groups)", scenario["group"], groups
             )
         same_day = bool((scenario["preprocess"] or {}).get("same_day"))
-        knows_price = same_day or OWN_IV in scenario["models"]
+        knows_price = same_day or option_baselines.OWN_IV in scenario["models"]
         if knows_price and not groups[scenario["group"]]["is_circular"]:
             raise ConfigError(
                 f"Scenario '{name}' is given today's own price in other words, and its group "

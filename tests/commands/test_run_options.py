@@ -98,7 +98,7 @@ def short_conf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = path.read_text(encoding="utf-8")
     begin = '  start: "2016-06-01"\n'
     assert begin in text
-    fewer = '  start: "2017-12-01"\n  settings: {n_warmup_sessions: 120}\n'
+    fewer = '  start: "2018-02-01"\n  settings: {n_warmup_sessions: 120}\n'
     path.write_text(text.replace(begin, fewer), encoding="utf-8")
     path = conf / "base/scenarios.yml"
     tree = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -137,7 +137,11 @@ def test_run_without_words_runs_every_study(workplace: Any, make_conf: Callable[
         (["--namespace", "median"], 1, ["'median'", "median_impute.ridge"]),
         (["--namespaces", "median_impute,oops"], 1, ["'oops'", "median_impute"]),
         (["--scenario", "mode_impute"], 1, ["'mode_impute'", "mean_impute, median_impute"]),
-        (["--model", "rigde"], 1, ["Did you mean 'ridge'?", "poly2, ridge, single"]),
+        (
+            ["--model", "rigde"],
+            1,
+            ["Did you mean 'ridge'?", "poly2_residual, ridge, ridge_residual, single"],
+        ),
         (["--pipeline", "returns", "--model", "markov"], 1, ["'markov'", "linear, poly2, ridge, "]),
         (["--pipeline", "modelling", "--namespace", "returns_data"], 1, ["'returns_data'"]),
         (["--params", "price_file=x.csv"], 1, ["Did you mean 'prices_file'?"]),

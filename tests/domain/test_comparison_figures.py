@@ -118,7 +118,7 @@ def test_metric_labels_cover_every_metric_that_the_project_computes() -> None:
     assert set(METRICS) <= set(METRIC_LABELS)
     assert METRIC_LABELS["r2_oos_zero"] == "out-of-sample R2 against zero"
     assert METRIC_LABELS["r2_oos_mean"] == "out-of-sample R2 against the mean of the past"
-    assert METRIC_LABELS["r2_oos_surface"] == "out-of-sample R2 against yesterday's surface"
+    assert METRIC_LABELS["r2_oos_surface"] == "R2 against yesterday's surface"
     percent = {"r2", "r2_oos_zero", "r2_oos_mean", "r2_oos_surface", "hit_rate"}
     assert percent == PERCENT_METRICS
     for metric in METRICS:

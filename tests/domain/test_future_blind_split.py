@@ -106,5 +106,5 @@ def test_split_eligible_row_without_features_is_refused() -> None:
     dates, _, _ = publish(targets, baselines, SPLIT, EVALUATION)
     with pytest.raises(ModelError, match="eligible rows have no features") as caught:
         split(featurise(processed, others, FEATURES), targets, dates)
-    assert "warm_up_days" in str(caught.value)
+    assert "Lengthen the study's warm-up to the longest look-back" in str(caught.value)
     assert f"{DAYS[4]:%F} A" in str(caught.value)

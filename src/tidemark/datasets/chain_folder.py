@@ -73,13 +73,6 @@ class CheckedFolder:
 
         return ChainFile(self.folder.name, read)
 
-    def read_days(self, first: pd.Timestamp, last: pd.Timestamp) -> pd.DataFrame:
-        """Read the kept rows of the days from ``first`` to ``last``, both included."""
-        import pandas as pd
-
-        span = [("quote_date", ">=", first), ("quote_date", "<=", last)]
-        return pd.read_parquet(self.folder / _KEPT, filters=span)
-
     def _read(self, name: str) -> pd.DataFrame:
         import pandas as pd
 

@@ -9,15 +9,11 @@ from pydantic import Field, RootModel, model_validator
 from tidemark.config import Strict
 from tidemark.domain.chain_checks import ALWAYS_LEAVE, REASONS, IntakeSettings
 from tidemark.domain.chain_quality import CHECKS, DaySettings
-from tidemark.domain.option_baselines import BASELINES
 from tidemark.domain.option_errors import BucketSettings
 from tidemark.domain.option_inputs import InputSettings
 from tidemark.domain.parity import ParitySettings
 from tidemark.domain.rules import Action, Rule
 from tidemark.pipelines.params import Share
-
-# Prices that nobody fits.
-OPTION_BASELINES = BASELINES
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
