@@ -23,7 +23,7 @@ NETWORK = "gru"  # that of one that is a recurrent network
 StudyName = Literal["returns", "cross_asset", "options"]
 Task = Literal["forecast", "regimes"]
 STUDIES: tuple[StudyName, ...] = get_args(StudyName)
-_SCORED_BY_GROUP = frozenset({"options"})
+_SCORED_BY_GROUP = _PRICES_OPTIONS = frozenset({"options"})
 
 
 class Strict(BaseModel):
@@ -89,6 +89,11 @@ class Study:
     def scores_by_group(self) -> bool:
         """Whether each comparison group has rows of its own to score, and dates of its own."""
         return self.name in _SCORED_BY_GROUP
+
+    @property
+    def prices_options(self) -> bool:
+        """Whether forecasts are prices of options, and are judged as such too."""
+        return self.name in _PRICES_OPTIONS
 
     def publishes(self, name: str, scenario: str) -> str:
         """Name what the study's data publishes for a scenario: its split, say."""

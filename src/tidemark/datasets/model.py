@@ -4,37 +4,20 @@ from __future__ import annotations
 
 import io
 import pickle
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from kedro.io import AbstractVersionedDataset, Version
+from tidemark.datasets.local_file import LocalFileDataset
 
 _PROTOCOL = 5
 
 
-class ModelDataset(AbstractVersionedDataset[Any, Any]):
+class ModelDataset(LocalFileDataset[Any]):
     """Store a model as a pickle that every run and every process writes alike.
 
     Python's own pickler writes an object once or twice, as two places that hold equal strings or
     numbers share one or do not; which they do is chance.
-
-    Parameters
-    ----------
-    filepath : str
-        Path of the file, on this machine's disk.
-    version : Version, optional
-        Which version to load and to save; without it there is one file.
-    metadata : dict, optional
-        For other tools; not read here.
     """
-
-    _protocol = "file"
-
-    def __init__(
-        self, filepath: str, version: Version | None = None, metadata: dict[str, Any] | None = None
-    ) -> None:
-        super().__init__(PurePosixPath(filepath), version)
-        self.metadata = metadata
 
     def save(self, data: Any) -> None:
         """Store the model; `pickle.load` reads it."""
@@ -46,12 +29,6 @@ class ModelDataset(AbstractVersionedDataset[Any, Any]):
         """Read the model."""
         with Path(self._get_load_path()).open("rb") as file:
             return pickle.load(file)  # noqa: S301 - what this project's own runs have stored
-
-    def _exists(self) -> bool:
-        return Path(self._get_load_path()).is_file()
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath), "version": self._version}
 
 
 def dump_canonical(model: Any) -> bytes:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tidemark.domain.chain_rows import find_runs, is_one_text
+from tidemark.domain.greeks import DAYS_PER_YEAR
 from tidemark.errors import describe_examples
 
 Floats = npt.NDArray[np.float64]
@@ -45,7 +46,6 @@ COLUMNS: dict[str, str] = {
 # Texts that a chain may have beside them, such as the word that says it was simulated.
 OPTIONAL_TEXTS = ("source",)
 
-_DAYS_A_YEAR = 365.0
 # From the opening of the expiration date, 09:30, to the hour of the quotes, 16:00.
 _AM_SHORTER_DAYS = 6.5 / 24.0
 # The symbols of the Options Clearing Corporation give a strike in thousandths.
@@ -190,7 +190,7 @@ def measure_time_years(chain: pd.DataFrame) -> Floats:
     left = expiration[runs.first] - quoted[runs.first]
     days = runs.spread(left / np.timedelta64(1, "D"))
     is_am = (chain["settlement"] == "am").to_numpy()
-    years = (days - np.where(is_am, _AM_SHORTER_DAYS, 0.0)) / _DAYS_A_YEAR
+    years = (days - np.where(is_am, _AM_SHORTER_DAYS, 0.0)) / DAYS_PER_YEAR
     return np.asarray(years, dtype="float64")
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tidemark.domain.plotting import GREY, INK, TEXT_SIZE, Limits, find_fences, is_within, widen
+from tidemark.domain.plotting import GREY, TEXT_SIZE, Limits, find_fences, is_within, widen
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,22 +46,6 @@ def use_plain_log(axis: Axis, values: np.ndarray) -> None:
     axis.set_major_locator(MaxNLocator(5) if span < _WIDE else LogLocator(subs=steps))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter("{x:g}")
-
-
-def add_legend(axes: Axes, n_columns: int) -> None:
-    """Add a legend above axes that do not fill the figure, of so many columns."""
-    axes.legend(
-        loc="lower right",
-        bbox_to_anchor=(1.0, 1.0),
-        ncols=n_columns,
-        fontsize=TEXT_SIZE,
-        labelcolor=INK,
-        frameon=False,
-        borderaxespad=0.2,
-        borderpad=0.0,
-        columnspacing=1.2,
-        handlelength=1.8,
-    )
 
 
 def write_none(axes: Axes, text: str) -> None:

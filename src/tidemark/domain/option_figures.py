@@ -9,8 +9,17 @@ import numpy as np
 import pandas as pd
 
 from tidemark.domain.chains import require_columns
-from tidemark.domain.option_axes import add_legend, choose_limits, shade, use_days, write_none
-from tidemark.domain.plotting import GREY, INK, PALETTE, is_within, name_axes, use_dates
+from tidemark.domain.greeks import DAYS_PER_YEAR
+from tidemark.domain.option_axes import choose_limits, shade, use_days, write_none
+from tidemark.domain.plotting import (
+    GREY,
+    INK,
+    PALETTE,
+    add_legend,
+    is_within,
+    name_axes,
+    use_dates,
+)
 from tidemark.domain.wide_plotting import add_notes, start_figure
 
 if TYPE_CHECKING:
@@ -23,7 +32,6 @@ MAX_SMILES = 8
 MIN_DAYS = 30
 """Days to expiry from which on a rate that prices imply means something."""
 
-_DAYS_A_YEAR = 365.0
 _MOST_MARKERS = 60  # dates
 _SHORT_AIR = 1.0  # percentage points on both sides of long expirations, for the short ones
 _QUANTITIES = (("carry", "carry_continuous", "o", "-"), ("rate", "rate_continuous", "^", "--"))
@@ -52,7 +60,7 @@ def draw_smiles(smiles: pd.DataFrame, title: str, note: str = "") -> Figure:
     """
     rows = _read_smiles(smiles)
     groups = [group for _, group in rows.groupby(["time_years", "expiration"], sort=True)]
-    days = np.array([_DAYS_A_YEAR * group["time_years"].iloc[0] for group in groups])
+    days = np.array([DAYS_PER_YEAR * group["time_years"].iloc[0] for group in groups])
     chosen = _choose_evenly(np.log(days))
     figure = start_figure(title, columns=2)
     left, right = figure.axes
@@ -207,7 +215,7 @@ def _read_forwards(forwards: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
 
 def _draw_expirations(axes: Axes, rows: pd.DataFrame) -> int:
     """Draw carry and rate of each root over maturity, and count values beyond the axis."""
-    days = _DAYS_A_YEAR * rows["time_years"].to_numpy()
+    days = DAYS_PER_YEAR * rows["time_years"].to_numpy()
     for root, color in zip(sorted(set(rows["root"])), PALETTE, strict=False):
         mine = np.flatnonzero(rows["root"] == root)
         mine = mine[np.argsort(days[mine], kind="stable")]
@@ -235,7 +243,7 @@ def _draw_expirations(axes: Axes, rows: pd.DataFrame) -> int:
 
 def _draw_medians(axes: Axes, rows: pd.DataFrame) -> None:
     """Draw the median carry and rate of each date."""
-    long = rows[rows["time_years"] >= MIN_DAYS / _DAYS_A_YEAR]
+    long = rows[rows["time_years"] >= MIN_DAYS / DAYS_PER_YEAR]
     by_date = long.groupby("quote_date", sort=True)
     for (name, column, marker, _), color in zip(_QUANTITIES, (INK, GREY), strict=True):
         median = 100.0 * by_date[column].median()

@@ -13,17 +13,18 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from tidemark.domain.black_scholes import solve_implied_volatility
 from tidemark.domain.chains import Floats, Integers
 from tidemark.domain.forward_curves import ForwardCurves, imply_forwards, make_curves
+from tidemark.domain.greeks import DAYS_PER_YEAR
 from tidemark.domain.parity import ParitySettings
+from tidemark.domain.quoted_volatilities import solve_middles
 from tidemark.domain.smiles import Smiles, fit_smiles
 
 KEYS = ("date", "contract")
 # What a contract has only if it was quoted in the session before.
 OWN_PAST = ("own_vol", "own_spread", "own_volume", "own_open_interest")
 
-_DAYS_A_YEAR, _SESSIONS_A_YEAR = 365.0, 252.0
+_SESSIONS_A_YEAR = 252.0
 # How far from the forward the slope of a smile is taken, in standardised moneyness.
 _SLOPE_AT = 0.1
 
@@ -116,20 +117,8 @@ def read_market(
         quotes.rename(columns={"date": "quote_date"}), settings.rate_continuous, settings.parity
     )
     curves = make_curves(forwards)
-    day, time = quotes["date"].to_numpy(), quotes["time_years"].to_numpy(dtype="float64")
-    carry, rate = curves.read(day, time)
-    spot, strike = (quotes[name].to_numpy("float64") for name in ("underlying_price", "strike"))
-    is_call = (quotes["option_type"] == "call").to_numpy(dtype=bool)
-    middle = (quotes["bid"].to_numpy("float64") + quotes["ask"].to_numpy("float64")) / 2.0
-    solved = solve_implied_volatility(middle, spot, strike, time, rate, is_call, carry)
-    volatilities = quotes[[*KEYS, "root", "expiration", "time_years"]].assign(
-        is_call=is_call,
-        log_moneyness=np.log(strike / spot) - carry * time,
-        vol_annual=solved.vol_annual,
-        code=solved.codes,
-        carry_today=carry,
-        rate_today=rate,
-    )
+    solved = solve_middles(quotes, quotes["date"].to_numpy(), curves)
+    volatilities = quotes[[*KEYS, "root", "expiration", "time_years"]].join(solved)
     return OptionMarket(forwards, curves, volatilities, fit_smiles(volatilities))
 
 
@@ -261,7 +250,7 @@ def _find_surface_days(smiles: Smiles, sessions: np.ndarray) -> pd.DataFrame:
 
 def _measure_years(day: np.ndarray, past: np.ndarray) -> Floats:
     """Measure the time between dates; NaN where one is missing."""
-    return np.asarray((day - past) / np.timedelta64(1, "D") / _DAYS_A_YEAR)
+    return np.asarray((day - past) / np.timedelta64(1, "D") / DAYS_PER_YEAR)
 
 
 def _join_own_past(

@@ -103,13 +103,16 @@ def add_caption(figure: Figure, *notes: str) -> None:
     figure.supxlabel(text, x=0.012, ha="left", fontsize=TEXT_SIZE, color=GREY)
 
 
-def add_legend(axes: Axes) -> None:
-    """Add a legend above the axes, in one line at the right, where it covers nothing."""
+def add_legend(axes: Axes, n_columns: int | None = None) -> None:
+    """Add a legend above the axes at the right, where it covers nothing.
+
+    It stands in one line, or in so many columns.
+    """
     handles, _ = axes.get_legend_handles_labels()
     axes.legend(
         loc="lower right",
         bbox_to_anchor=(1.0, 1.0),
-        ncols=len(handles),
+        ncols=n_columns or len(handles),
         fontsize=TEXT_SIZE,
         labelcolor=INK,
         frameon=False,

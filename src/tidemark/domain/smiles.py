@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tidemark.domain.black_scholes import solve_implied_volatility
 from tidemark.domain.chains import Flags, Floats, Integers
 from tidemark.domain.forward_curves import ForwardCurves
+from tidemark.domain.quoted_volatilities import solve_middles
 
 # Between the standardised moneyness of any two neighbouring slices on one axis.
 _GAP = 1e6
@@ -151,18 +151,9 @@ def tabulate_smiles(chain: pd.DataFrame, curves: ForwardCurves) -> pd.DataFrame:
     DataFrame
         ``expiration, time_years, log_moneyness, vol_annual``, sorted; empty without forwards.
     """
-    time = chain["time_years"].to_numpy(dtype="float64")
-    carry, rate = curves.read(chain["quote_date"].to_numpy(), time)
-    spot, strike = (chain[name].to_numpy("float64") for name in ("underlying_price", "strike"))
-    is_call = (chain["option_type"] == "call").to_numpy(dtype=bool)
-    middle = (chain["bid"].to_numpy("float64") + chain["ask"].to_numpy("float64")) / 2.0
-    table = chain[["expiration", "time_years"]].assign(
-        log_moneyness=np.log(strike / spot) - carry * time,
-        vol_annual=solve_implied_volatility(
-            middle, spot, strike, time, rate, is_call, carry
-        ).vol_annual,
-        is_call=is_call,
-    )
+    solved = solve_middles(chain, chain["quote_date"].to_numpy(), curves)
+    columns = ["log_moneyness", "vol_annual", "is_call"]
+    table = chain[["expiration", "time_years"]].join(solved[columns])
     shown = table[_find_points(table)].drop(columns="is_call")
     order = ["time_years", "log_moneyness"]
     return shown.sort_values(order, kind="stable", ignore_index=True)

@@ -11,11 +11,12 @@ import pandas as pd
 from tidemark.domain.black_scholes import solve_implied_volatility
 from tidemark.domain.chains import Floats, measure_time_years
 from tidemark.domain.forward_curves import make_curves
+from tidemark.domain.greeks import DAYS_PER_YEAR
 
 # What vendors write where a price implies no volatility.
 _FLOOR = 0.02
 _MAX_SPREAD = 0.10
-_A_MONTH = 30.0 / 365.0
+_A_MONTH = 30.0 / DAYS_PER_YEAR
 _COLUMNS = ("own", "calendar_days", "plain_spot")
 
 
@@ -45,7 +46,7 @@ def solve_beside_vendor(chain: pd.DataFrame, forwards: pd.DataFrame) -> pd.DataF
     spot, strike = (rows[name].to_numpy("float64") for name in ("underlying_price", "strike"))
     is_call = (rows["option_type"] == "call").to_numpy(dtype=bool)
     carry, rate = make_curves(forwards).read(rows["quote_date"].to_numpy(), years)
-    days = (rows["expiration"] - rows["quote_date"]).dt.days.to_numpy() / 365.0
+    days = (rows["expiration"] - rows["quote_date"]).dt.days.to_numpy() / DAYS_PER_YEAR
 
     def solve(years: np.ndarray, carry: np.ndarray) -> np.ndarray:
         price = middle[rows.index].to_numpy()

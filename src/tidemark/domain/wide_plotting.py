@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tidemark.domain.plotting import INK, LABEL_SIZE, TEXT_SIZE, Limits, add_caption, new_figure
+from tidemark.domain.plotting import (
+    INK,
+    LABEL_SIZE,
+    TEXT_SIZE,
+    Limits,
+    add_caption,
+    add_legend,
+    new_figure,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -182,18 +190,7 @@ def add_wide_legend(axes: Axes) -> None:
     room = 10.8 * axes.figure.bbox.width / axes.figure.dpi  # letters, so many to an inch
     widths = [len(label) + 5 for label in labels]
     n_columns = len(labels) if sum(widths) <= room else max(1, int(room / max(widths)))
-    axes.legend(
-        loc="lower right",
-        bbox_to_anchor=(1.0, 1.0),
-        ncols=n_columns,
-        fontsize=TEXT_SIZE,
-        labelcolor=INK,
-        frameon=False,
-        borderaxespad=0.2,
-        borderpad=0.0,
-        columnspacing=1.2,
-        handlelength=1.6,
-    )
+    add_legend(axes, n_columns)
 
 
 def choose_years(first: int, last: int) -> list[int]:

@@ -35,9 +35,8 @@ def _create_cell(study: Study, cell: Cell) -> Pipeline:
         "params:model": f"params:models.{cell.study}.{cell.model}",
         **({} if is_network else {"params:modelling": "params:modelling"}),
     }
-    has_prices = study.name == "options"
-    facts = {"facts": "options_data.facts"} if has_prices else {}
-    buckets = {"params:buckets": "params:options.buckets"} if has_prices else {}
+    facts = {"facts": f"{study.name}_data.facts"} if study.prices_options else {}
+    buckets = {"params:buckets": f"params:{study.name}.buckets"} if study.prices_options else {}
     return Pipeline(
         [
             *_train(study, cell),
@@ -47,7 +46,7 @@ def _create_cell(study: Study, cell: Cell) -> Pipeline:
                 ["predictions", "daily", "metrics", "bootstrap"],
                 name="evaluate",
             ),
-            *([_measure_prices()] if has_prices else []),
+            *([_measure_prices()] if study.prices_options else []),
             Node(
                 nodes.plot,
                 ["predictions", "params:quantity", "params:cell"],

@@ -10,6 +10,7 @@ import pandas as pd
 
 from tidemark import incidents
 from tidemark.domain.audit import describe_leaks, find_leaks, list_cuts
+from tidemark.domain.greeks import DAYS_PER_YEAR
 from tidemark.domain.option_baselines import OWN_IV, SURFACE_BY_STRIKE, price_baselines
 from tidemark.domain.option_inputs import (
     KEYS,
@@ -27,8 +28,6 @@ from tidemark.pipelines.data_engineering.options.params import (
 from tidemark.pipelines.params import AuditParams
 
 logger = logging.getLogger(__name__)
-
-_DAYS_A_YEAR = 365.0
 
 
 def price(
@@ -76,7 +75,7 @@ def _find_eligible(
     baselines: pd.DataFrame,
     universe: UniverseParams,
 ) -> np.ndarray:
-    days = (facts["time_years"] * _DAYS_A_YEAR).round(6)  # a year of 365 days is no whole number
+    days = (facts["time_years"] * DAYS_PER_YEAR).round(6)  # a year of 365 days is no whole number
     sessions = np.unique(facts["date"].to_numpy())
     number = np.searchsorted(sessions, facts["date"].to_numpy())
     needed = inputs.drop(columns=[*KEYS, *OWN_PAST])
