@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tidemark.domain.recurrent import EpochErrors, GruSettings, fit_gru
+from tidemark.domain.gru_network import GruSettings
+from tidemark.domain.recurrent import EpochErrors, fit_gru
 from tidemark.domain.sequences import SequenceIndex, SequenceSample, build_sequences
 
 SESSIONS = 125

@@ -226,15 +226,17 @@ def test_quarantine_holds_every_row_that_left(finished: Ran) -> None:
 
 
 def test_second_run_has_nothing_to_do_and_one_without_keras_says_not_installed(
-    finished: Ran, tmp_path: Path
+    finished: Ran, new_workplace: Callable[[], Any], tmp_path: Path
 ) -> None:
     """Without the extra `deep` the network's outcome is its own, in every table, with status 0."""
-    again = run(finished.place, finished.conf, "--pipeline", "options")
+    place = new_workplace()
+    shutil.copytree(finished.place.data, place.data)
+    again = run(place, finished.conf, "--pipeline", "options")
     assert (again.done.returncode, "Nothing to do" in again.done.stderr) == (0, True)
 
     (tmp_path / "sitecustomize.py").write_text(WITHOUT_KERAS, encoding="utf-8")
     bare = run(
-        finished.place,
+        place,
         finished.conf,
         *("--pipeline", "options", "models.options.gru_residual.epochs=1"),
         PYTHONPATH=str(tmp_path),

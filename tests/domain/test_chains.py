@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tidemark.domain.chain_keys import number_keys, pair_calls_and_puts
 from tidemark.domain.chain_layouts import (
     OPTIONSDX,
     convert_canonical,
@@ -24,8 +25,6 @@ from tidemark.domain.chains import (
     Terms,
     build_chain,
     measure_time_years,
-    number_keys,
-    pair_calls_and_puts,
     require_columns,
 )
 

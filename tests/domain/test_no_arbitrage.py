@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from tidemark.domain.chains import number_keys
+from tidemark.domain.chain_keys import number_keys
 from tidemark.domain.implied_parity import imply_parity
 from tidemark.domain.no_arbitrage import (
     CHECKS,

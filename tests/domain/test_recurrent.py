@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from tidemark.domain import recurrent
+from tidemark.domain.gru_network import GruSettings, make_models
 from tidemark.domain.keras_models import (
     ModelFormat,
     average_models,
@@ -32,7 +32,6 @@ from tidemark.domain.keras_models import (
 from tidemark.domain.recurrent import (
     EpochErrors,
     GruFit,
-    GruSettings,
     fit_gru,
     fit_seeds,
     measure_spread,
@@ -231,7 +230,7 @@ def test_predictions_are_those_of_the_equations(
     import_keras()
     scaling = measure_scaling(train)
     deep = replace(SETTINGS, layers=2)
-    _, model = recurrent._make_models(deep, scaling, train.index, seed=0)
+    _, model = make_models(deep, scaling, train.index, seed=0)
     rng = np.random.default_rng(8)
     model.set_weights([rng.normal(0.0, 0.7, part.shape) for part in model.get_weights()])
 

@@ -13,16 +13,14 @@ import numpy as np
 import pandas as pd
 
 from tidemark.domain.chain_days import Closing, find_repeats, is_session, measure_spot_gap
+from tidemark.domain.chain_keys import ChainKeys, number_keys, pair_calls_and_puts
 from tidemark.domain.chain_rows import find_runs, take_rows
 from tidemark.domain.chains import (
     COLUMNS,
-    ChainKeys,
     Flags,
     Floats,
     Integers,
     measure_time_years,
-    number_keys,
-    pair_calls_and_puts,
     pick_texts,
     require_columns,
 )

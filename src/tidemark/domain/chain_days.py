@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tidemark.domain.chains import ChainKeys, Floats, Integers, number_keys
+from tidemark.domain.chain_keys import ChainKeys, number_keys
+from tidemark.domain.chains import Floats, Integers
 from tidemark.domain.no_arbitrage import Quotes
 from tidemark.domain.sessions import list_sessions
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tidemark.domain.chains import Floats, measure_time_years, number_keys
+from tidemark.domain.chain_keys import number_keys
+from tidemark.domain.chains import Floats, measure_time_years
 from tidemark.domain.implied_parity import imply_parity
 from tidemark.domain.no_arbitrage import Quotes
 from tidemark.domain.parity import EXPIRY, NoPairsError, ParitySettings, fit_forwards

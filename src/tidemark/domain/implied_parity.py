@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from tidemark.domain.chain_keys import ChainKeys, pair_calls_and_puts
 from tidemark.domain.chain_rows import find_runs
-from tidemark.domain.chains import ChainKeys, Flags, Floats, Integers, pair_calls_and_puts
+from tidemark.domain.chains import Flags, Floats, Integers
 from tidemark.domain.no_arbitrage import Quotes
 from tidemark.domain.robust_lines import fit_weighted_lines
 

@@ -17,16 +17,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from tidemark.domain.chains import (
-    KEY,
-    ChainKeys,
-    Flags,
-    Floats,
-    Integers,
-    number_keys,
-    pair_calls_and_puts,
-    require_columns,
-)
+from tidemark.domain.chain_keys import ChainKeys, number_keys, pair_calls_and_puts
+from tidemark.domain.chains import KEY, Flags, Floats, Integers, require_columns
 
 CHECKS = (
     "lower_bound",

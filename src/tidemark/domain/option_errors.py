@@ -9,7 +9,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from tidemark.domain.chains import KEY, Flags, Floats, Integers, number_keys, require_columns
+from tidemark.domain.chain_keys import number_keys
+from tidemark.domain.chains import KEY, Flags, Floats, Integers, require_columns
 from tidemark.domain.implied_volatility import implied_volatility
 from tidemark.domain.no_arbitrage import CHECKS, NEEDED, measure_violations, summarise_violations
 from tidemark.errors import describe_examples

@@ -13,16 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tidemark.domain.chains import (
-    KEY,
-    Flags,
-    Floats,
-    Integers,
-    measure_time_years,
-    number_keys,
-    pair_calls_and_puts,
-    require_columns,
-)
+from tidemark.domain.chain_keys import number_keys, pair_calls_and_puts
+from tidemark.domain.chains import KEY, Flags, Floats, Integers, measure_time_years, require_columns
 from tidemark.domain.robust_lines import fit_lines, median_by_group
 
 EXPIRY = ["quote_date", "root", "expiration"]

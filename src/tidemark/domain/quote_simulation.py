@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from tidemark.domain.black_scholes import price
-from tidemark.domain.chains import measure_time_years, number_keys
+from tidemark.domain.chain_keys import number_keys
+from tidemark.domain.chains import measure_time_years
 from tidemark.domain.simulation_draws import CONTRACT_STREAM, draw_rows
 from tidemark.domain.simulation_settings import SimulationSettings
 from tidemark.domain.surface_settings import SurfaceSettings

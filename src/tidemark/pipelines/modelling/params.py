@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from tidemark.config import BASELINE, Strict
 from tidemark.domain.estimators import GRID_NAMES, Approximation, EstimatorName
-from tidemark.domain.recurrent import GruSettings
+from tidemark.domain.gru_network import GruSettings
 
 
 class ModelParams(Strict):
@@ -52,7 +52,7 @@ RecurrentEstimator = Literal["gru"]
 
 
 class RecurrentParams(Strict):
-    """A recurrent network over histories; see `tidemark.domain.recurrent.GruSettings`.
+    """A recurrent network over histories; see `tidemark.domain.gru_network.GruSettings`.
 
     ``length`` is that of a history, in sessions; training stops by the last
     ``validation_sessions`` of the training period. With ``residual`` it learns what the study's

@@ -24,7 +24,7 @@ def _create_scenario(study: Study, scenario: str) -> Pipeline:
                 nodes.featurise_same_day if circular else nodes.featurise,
                 ["processed"],
                 "features",
-                name="features",
+                name="featurise",
             ),
             Node(split, ["features", "group_targets", "split"], ["train", "test"], name="split"),
             _declare_circular() if circular else _audit(),
