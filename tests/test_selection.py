@@ -222,7 +222,7 @@ def test_keep_cells_of_an_options_scenario_keeps_the_data_and_drops_the_report(
 
     assert {"ridge", "poly2_residual"} <= set(models)
     assert "options_data.circular.publish" in data
-    steps = ("preprocess", "features", "split", "audit", *TABLES)
+    steps = ("preprocess", "featurise", "split", "audit", *TABLES)
     assert set(kept) == {
         *data,
         *(f"liquid_only.{step}" for step in steps),
