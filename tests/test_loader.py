@@ -12,6 +12,7 @@ from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 from omegaconf.errors import InterpolationResolutionError
 
+from tidemark.errors import ConfigError
 from tidemark.loader import TidemarkConfigLoader
 
 ROOT = Path(__file__).parents[1]
@@ -85,3 +86,41 @@ def test_loader_of_a_catalog_with_an_unknown_name_raises(tmp_path: Path) -> None
 
     with pytest.raises(InterpolationResolutionError, match="plaice"):
         loader["catalog"]
+
+
+@pytest.mark.parametrize("value", ["one", {"a": "${globals:place}", "b": 1}, [1, 2], None])
+def test_loader_takes_a_hidden_name_twice_if_it_is_the_same(tmp_path: Path, value: Any) -> None:
+    """Each file may say what it uses, as long as they agree."""
+    files = {
+        "base/globals.yml": {"place": "there"},
+        "base/catalog.yml": {"_hidden": value, "x": {"type": "MemoryDataset"}},
+        "base/catalog_more.yml": {"_hidden": value},
+    }
+    conf = _write(tmp_path / "conf", files)
+    assert list(TidemarkConfigLoader(conf, base_env="base", default_run_env="local")["catalog"])
+
+
+@pytest.mark.parametrize("kind", ["catalog", "parameters", "mlflow"])
+def test_loader_refuses_a_hidden_name_with_two_values(tmp_path: Path, kind: str) -> None:
+    """Kedro reads files in the order of a set, so that chance would choose between them."""
+    timeouts = {"connect_timeout_seconds": 10, "read_timeout_seconds": 30}
+    files = {
+        f"base/{kind}_a.yml": {"_args": timeouts, "x": {"type": "MemoryDataset"}},
+        f"base/{kind}_b.yml": {"_args": {**timeouts, "read_timeout_seconds": 4}},
+    }
+    conf = _write(tmp_path / "conf", files)
+    loader = TidemarkConfigLoader(conf, **settings.CONFIG_LOADER_ARGS)
+    with pytest.raises(ConfigError, match=f"'_args' .* {kind}_a.yml .* {kind}_b.yml"):
+        loader[kind]
+
+
+def test_loader_lets_an_environment_say_a_hidden_name_anew(tmp_path: Path) -> None:
+    """Another folder's files are read apart."""
+    entry = {"type": "MemoryDataset", "metadata": {"a": "${_args}"}}
+    files = {
+        "base/catalog.yml": {"_args": 1, "x": entry},
+        "local/catalog.yml": {"_args": 2, "y": entry},
+    }
+    conf = _write(tmp_path / "conf", files)
+    found = TidemarkConfigLoader(conf, base_env="base", default_run_env="local")["catalog"]
+    assert [found[name]["metadata"]["a"] for name in "xy"] == [1, 2]

@@ -9,6 +9,8 @@ from typing import Any
 from kedro.config import OmegaConfigLoader
 from omegaconf import DictConfig, OmegaConf
 
+from tidemark.errors import ConfigError
+
 
 class TidemarkConfigLoader(OmegaConfigLoader):
     """Remember what was read: Kedro reads and merges every file again for each question.
@@ -24,6 +26,23 @@ class TidemarkConfigLoader(OmegaConfigLoader):
         if key not in known:
             known[key] = super().__getitem__(key)
         return deepcopy(known[key])
+
+    def _check_duplicates(self, key: str, config_per_file: dict[Path, DictConfig]) -> None:
+        # Kedro lets files share names that begin with an underscore, and reads files in the order
+        # of a set: of two values, chance would choose one.
+        super()._check_duplicates(key, config_per_file)
+        found: dict[str, tuple[Path, Any]] = {}
+        for path, config in config_per_file.items():
+            names = [str(name) for name in config if str(name).startswith("_")]
+            shared: Any = OmegaConf.to_container(OmegaConf.masked_copy(config, names))
+            for name, value in shared.items():
+                first, known = found.setdefault(name, (path, value))
+                if value != known:
+                    one, other = sorted((first.name, path.name))
+                    raise ConfigError(
+                        f"'{name}' is one thing in {one} and another in {other}. Say it once: it "
+                        "holds for all files of its kind in a folder."
+                    )
 
     def _merge_and_resolve(self, key: str, config_per_file: dict[Path, DictConfig]) -> Any:
         # What begins with an underscore is there to be used by others: it is resolved here once,

@@ -23,7 +23,7 @@ def hasty_conf(tmp_path: Path) -> Path:
     retries = yaml.safe_load((conf / "base/retries.yml").read_text())
     retries["retries"]["jobs"]["fetch"] |= {"first_delay_seconds": 0.05, "jitter_seconds": 0.05}
     (conf / "base/retries.yml").write_text(yaml.safe_dump(retries))
-    catalog = conf / "base/catalog_returns.yml"
+    catalog = conf / "base/catalog.yml"
     text = catalog.read_text()
     assert "read_timeout_seconds: 30" in text
     catalog.write_text(text.replace("read_timeout_seconds: 30", "read_timeout_seconds: 4"))

@@ -115,6 +115,17 @@ def test_price_lies_within_bounds_and_rises_with_volatility(
     assert (np.diff(values) >= -rounding).all()
 
 
+@pytest.mark.parametrize("power", [-320, -30, -17, -12, -9, -8, -7, -5])
+def test_price_at_volatilities_that_rounding_hides_is_intrinsic(power: int) -> None:
+    """Both terms of the price agree to the last digit there, in this order or the other."""
+    strikes = np.concatenate([np.linspace(0.4, 2.5, 20_001), 1.0 + np.logspace(-15, -1, 1000)])
+    call, put = price(1.0, strikes, 1.0, 0.0, 10.0**power, [[True], [False]], 0.125)
+    forward = np.exp(0.125)
+    most = 0.4 * 10.0**power * forward + 1e-15  # what time is worth, at the forward
+    for values, inside in ((call, forward - strikes), (put, strikes - forward)):
+        assert (np.abs(values - np.maximum(inside, 0.0)) <= most).all()
+
+
 @settings(deadline=None)
 @given(SPOTS, TIMES, RATES, VOLS, RATES)
 def test_price_over_strikes_is_monotone_and_convex(

@@ -24,9 +24,9 @@ from tidemark import errors, hooks, logs
 from tidemark.checkpoints.identity import own_code
 from tidemark.cli.options import add_kedro_options, explain, project, selecting
 from tidemark.context import TidemarkContext
+from tidemark.runner import OWN_RUNNER
 
 _PATIENCE_SECONDS = 20.0  # that an interrupted run is given to end by itself
-_OWN_RUNNER = "TidemarkRunner"
 _CODE_CACHE = "checkpoints/.code_cache"  # below the data root; checkpoints end in .json and .ok
 
 
@@ -138,7 +138,7 @@ def _make_runner(options: dict[str, Any]) -> AbstractRunner:
         If there is no such runner, or an option means nothing to it.
     """
     given = _resolve_runner_kwargs(options["is_async"], options["runner_params"])
-    if options["runner"] in (None, _OWN_RUNNER):
+    if options["runner"] in (None, OWN_RUNNER):
         from tidemark.runner.runner import Conduct, TidemarkRunner
 
         known = ("executor", "max_workers", "address", "threads", "is_async")
@@ -199,6 +199,7 @@ def select(
     context.check_parameters()
     place = context.run_info.data_root / _CODE_CACHE
     own_code.use(CodeCache(place, is_trusted=not options["verify"]))
+    registered.set_requested(list(chosen) or None)  # as the session will; else all is built twice
     check_pipelines(chosen, registered)
     pipeline = Pipeline([registered[name] for name in chosen or ["__default__"]])
     namespaces = sorted({*options["namespace"], *options["namespaces"]})
@@ -239,7 +240,7 @@ def _interruptor() -> Callable[[int, object], None]:
         end = threading.Timer(_PATIENCE_SECONDS, os._exit, (errors.EXIT_INTERRUPTED,))
         end.daemon = True
         end.start()
-        hooks.recording.stop()
+        hooks.recording_hooks.stop()
         for child in multiprocessing.active_children():
             child.terminate()
         raise KeyboardInterrupt

@@ -20,6 +20,7 @@ import numpy as np
 
 ROOT_HALF = np.sqrt(0.5)
 ROOT_TWO_OVER_PI = np.sqrt(2.0 / np.pi)
+_TINY = np.finfo(np.float64).tiny
 
 
 def price_normalised(x: np.ndarray, s: np.ndarray) -> np.ndarray:
@@ -54,7 +55,8 @@ def log_price_low(x: np.ndarray, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     from scipy.special import erfcx
 
     h, t = x / s, s / 2.0
-    difference = erfcx((h + t) * -ROOT_HALF) - erfcx((t - h) * ROOT_HALF)
+    # Where the terms agree to the last digit, rounding may turn their order about.
+    difference = np.maximum(erfcx((h + t) * -ROOT_HALF) - erfcx((t - h) * ROOT_HALF), _TINY)
     return np.log(0.5 * difference) - 0.5 * (h * h + t * t), ROOT_TWO_OVER_PI / difference
 
 

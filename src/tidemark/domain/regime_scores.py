@@ -7,14 +7,14 @@ probabilities reach over the seam, and the rows after the training are compared.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Self, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
-from tidemark.domain.regimes import MarkovParameters, filter_markov, read_series
+from tidemark.domain.regimes import read_series
 
 Values: TypeAlias = pd.Series | np.ndarray
 Tags: TypeAlias = pd.Series | np.ndarray | Sequence[Any]
@@ -51,11 +51,6 @@ class SingleRegime:
     def to_dict(self) -> dict[str, Any]:
         """Put the fit into numbers and lists, fit for JSON."""
         return {**asdict(self), "ar": list(self.ar)}
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        """Take the fit back from what `to_dict` gave."""
-        return cls(**{**fields, "ar": tuple(fields["ar"])})
 
     def log_scores(
         self, y: Values, x: Values | None = None, tags: Tags | None = None
@@ -120,12 +115,6 @@ class TaggedRegimes:
         fits = [{"tag": tag, "fit": fit.to_dict()} for tag, fit in self.by_tag.items()]
         return {"pooled": self.pooled.to_dict(), "by_tag": fits}
 
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        """Take the fits back from what `to_dict` gave."""
-        by_tag = {each["tag"]: SingleRegime.from_dict(each["fit"]) for each in fields["by_tag"]}
-        return cls(SingleRegime.from_dict(fields["pooled"]), by_tag)
-
     def log_scores(
         self, y: Values, x: Values | None = None, tags: Tags | None = None
     ) -> np.ndarray:
@@ -150,31 +139,6 @@ class TaggedRegimes:
         for tag, fit in self.by_tag.items():
             scores = np.where(known == tag, fit.log_scores(y, x), scores)
         return scores
-
-
-@dataclass(frozen=True)
-class MarkovRegimes:
-    """Markov switching with fixed parameters; each row is a mixture over filtered regimes."""
-
-    parameters: MarkovParameters
-
-    def to_dict(self) -> dict[str, Any]:
-        """Put the parameters into lists of numbers, fit for JSON."""
-        return {"parameters": self.parameters.to_dict()}
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        """Take the parameters back from what `to_dict` gave."""
-        return cls(MarkovParameters.from_dict(fields["parameters"]))
-
-    def log_scores(
-        self, y: Values, x: Values | None = None, tags: Tags | None = None
-    ) -> np.ndarray:
-        """Score each row by Hamilton's filter; ``tags`` are not used.
-
-        Returns, errors and timing are those of `tidemark.domain.regimes.filter_markov`.
-        """
-        return filter_markov(self.parameters, y, x).log_scores.to_numpy()
 
 
 def fit_single(y: Values, x: Values | None = None, autoregression: int = 0) -> SingleRegime:

@@ -7,8 +7,8 @@ from tidemark.hooks.alerting import AlertHooks
 from tidemark.hooks.recording import RecordingHooks
 from tidemark.hooks.runs import RunHooks
 
-alerting = AlertHooks()
-recording = RecordingHooks()
-runs = RunHooks()
+alert_hooks = AlertHooks()
+recording_hooks = RecordingHooks()
+run_hooks = RunHooks()
 
-__all__ = ["alerting", "recording", "runs"]
+__all__ = ["alert_hooks", "recording_hooks", "run_hooks"]

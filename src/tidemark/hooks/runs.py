@@ -21,12 +21,11 @@ from tidemark.context import TidemarkContext, remember
 from tidemark.errors import TrackingError, mask
 from tidemark.files import sweep_aside
 from tidemark.hooks.completion import complete_cells
+from tidemark.runner import OWN_RUNNER
 from tidemark.tracking.outbox import Outbox, OutboxRun
 from tidemark.tracking.settings import TrackingSettings
 
 logger = logging.getLogger(__name__)
-
-_OWN_RUNNER = "TidemarkRunner"
 
 
 @dataclass
@@ -66,7 +65,7 @@ class RunHooks:
         """Hear of a run; the project's runner says later whether there is anything to do."""
         info: RunInfo = catalog[RUN_INFO].load()
         self._run = _Run(info, run_params, pipeline, catalog)
-        if _OWN_RUNNER not in str(run_params.get("runner")):
+        if OWN_RUNNER not in str(run_params.get("runner")):
             self.before_first_node()
 
     @hook_impl
