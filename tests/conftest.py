@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from tidemark.config import Study, read_studies
+from tidemark.context import TidemarkContext
 
 PROJECT = Path(__file__).parents[1]
 EMBEDDED = PROJECT / "data/01_raw/returns"
@@ -168,6 +169,11 @@ class Conf:
         """Change a file of the base environment."""
         change_yaml(self.folder / f"base/{name}.yml", edit)
 
+    def shorten_chain(self) -> None:
+        """Leave half a year of the simulated chain."""
+        fewer = {"start": "2018-02-01", "settings": {"n_warmup_sessions": 120}}
+        self.change("catalog_options", lambda tree: tree["options_data.source_chain"].update(fewer))
+
     @property
     def nodes(self) -> set[str]:
         """The names of the returns study's nodes."""
@@ -212,6 +218,28 @@ def make_conf(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Conf]:
         return conf
 
     return make
+
+
+@pytest.fixture(scope="module")
+def load_context() -> Iterator[Callable[..., TidemarkContext]]:
+    """Load the project's context as a command does, with parameters and options of a session."""
+    from kedro.framework.project import configure_project, settings
+    from kedro.framework.startup import bootstrap_project
+
+    with pytest.MonkeyPatch.context() as patch:
+
+        def load(params: Mapping[str, Any], **options: Any) -> TidemarkContext:
+            patch.setattr("tidemark.context._Active.loader", None)  # nothing is left of another
+            bootstrap_project(PROJECT)
+            configure_project("tidemark")
+            session = settings.SESSION_CLASS.create(
+                project_path=PROJECT, runtime_params=dict(params), **options
+            )
+            context = session.load_context()
+            assert isinstance(context, TidemarkContext)
+            return context
+
+        yield load
 
 
 @pytest.fixture

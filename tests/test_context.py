@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 import yaml
-from kedro.framework.project import configure_project, settings
-from kedro.framework.startup import bootstrap_project
 
 from tidemark.config import Cell
 from tidemark.context import TidemarkContext
@@ -31,13 +29,10 @@ Files = dict[str, Any]
 
 
 @pytest.fixture
-def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Load:
-    """Load the project's context as a command does, writing below the test's folder."""
-    monkeypatch.setattr("tidemark.context._Active.loader", None)
+def load(load_context: Load, tmp_path: Path) -> Load:
+    """Load the project's context with other files, writing below the test's folder."""
 
-    def load_context(files: Files | None = None, **options: Any) -> TidemarkContext:
-        bootstrap_project(ROOT)
-        configure_project("tidemark")
+    def load(files: Files | None = None, **options: Any) -> TidemarkContext:
         if files:
             shutil.copytree(ROOT / "conf", tmp_path / "conf")
             for name, content in files.items():
@@ -45,12 +40,9 @@ def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Load:
                 path.write_text(yaml.safe_dump(content), encoding="utf-8")
             options["conf_source"] = str(tmp_path / "conf")
         given = {"data_root": str(tmp_path / "data"), **options.pop("params", {})}
-        session = settings.SESSION_CLASS.create(project_path=ROOT, runtime_params=given, **options)
-        context = session.load_context()
-        assert isinstance(context, TidemarkContext)
-        return context
+        return load_context(given, **options)
 
-    return load_context
+    return load
 
 
 def _scenario(**changes: Any) -> Files:

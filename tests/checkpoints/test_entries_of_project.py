@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from kedro.framework.project import configure_project, settings
-from kedro.framework.startup import bootstrap_project
+from kedro.framework.project import configure_project
 
 from tidemark.checkpoints.entries import Entries, stored_path
-from tidemark.context import TidemarkContext
+from tidemark.context import TidemarkContext, remember
 from tidemark.pipeline_registry import slice_pipelines
 
 ROOT = Path(__file__).parents[2]
@@ -41,21 +43,30 @@ ELSEWHERE = {
 }
 
 
+@pytest.fixture(scope="module")
+def load(
+    load_context: Callable[..., TidemarkContext], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], TidemarkContext]:
+    """Load each environment's context once."""
+    root = tmp_path_factory.mktemp("entries")
+
+    @cache
+    def load_once(env: str) -> TidemarkContext:
+        return load_context({"data_root": str(root / env)}, env=env)
+
+    return load_once
+
+
 @pytest.fixture(params=list(ELSEWHERE))
 def context(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> TidemarkContext:
-    """Load the project's context as a command does, writing below the test's folder."""
-    monkeypatch.setattr("tidemark.context._Active.loader", None)
-    bootstrap_project(ROOT)
-    configure_project("tidemark")
-    given = {"data_root": str(tmp_path / "data")}
-    session = settings.SESSION_CLASS.create(
-        project_path=ROOT, env=request.param, runtime_params=given
-    )
-    context = session.load_context()
-    assert isinstance(context, TidemarkContext)
-    return context
+    request: pytest.FixtureRequest, load: Callable[[str], TidemarkContext]
+) -> Iterator[TidemarkContext]:
+    """Give an environment's context, and take away what a test has written."""
+    context = load(request.param)
+    remember(context)
+    configure_project("tidemark")  # the registry is this context's again
+    yield context
+    shutil.rmtree(context.run_info.data_root, ignore_errors=True)
 
 
 @pytest.fixture
@@ -109,15 +120,16 @@ def test_locate_of_every_dataset_of_the_project_agrees_with_the_dataset_itself(
 
 
 def test_locate_of_a_pinned_version_agrees_with_the_dataset_itself(
-    context: TidemarkContext, names: list[str]
+    context: TidemarkContext,
 ) -> None:
     """``--load-versions`` counts, for entries and for families alike, and for nothing else."""
-    _fill(context, names)
     pinned = {"median_impute.ridge.model": OLD, "returns_data.profile": OLD}
+    chosen = [*pinned, "median_impute.ridge.metrics"]
+    _fill(context, chosen)
     catalog = context._get_catalog(load_versions=pinned)
     entries = Entries(catalog, context.run_info)
 
-    for name in (*pinned, "median_impute.ridge.metrics"):
+    for name in chosen:
         place = entries.locate(name)
         assert place == stored_path(catalog[name], saved=False)
         assert place is not None

@@ -13,7 +13,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
 from tidemark.domain.keras_models import import_keras
 
@@ -91,22 +90,19 @@ def run(place: Any, conf: Path, *words: str, **environment: str) -> Ran:
 
 
 @pytest.fixture(scope="module")
-def short_conf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def short_conf(make_conf: Callable[..., Any]) -> Path:
     """Copy the configuration, with half a year of quotes and a few small models."""
-    conf = shutil.copytree(PROJECT / "conf", tmp_path_factory.mktemp("options") / "conf")
-    path = conf / "base/catalog_options.yml"
-    text = path.read_text(encoding="utf-8")
-    begin = '  start: "2016-06-01"\n'
-    assert begin in text
-    fewer = '  start: "2018-02-01"\n  settings: {n_warmup_sessions: 120}\n'
-    path.write_text(text.replace(begin, fewer), encoding="utf-8")
-    path = conf / "base/scenarios.yml"
-    tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    for scenario, models in CELLS.items():
-        tree["scenarios"]["options"][scenario]["models"] = models
-    tree["models"]["options"]["gru_residual"] |= TINY
-    path.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
-    return conf
+
+    def keep(tree: dict[str, Any]) -> None:
+        for scenario, models in CELLS.items():
+            tree["scenarios"]["options"][scenario]["models"] = models
+        tree["models"]["options"]["gru_residual"] |= TINY
+
+    conf = make_conf()
+    conf.shorten_chain()
+    conf.change("scenarios", keep)
+    folder: Path = conf.folder
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -107,6 +107,7 @@ def test_run_without_words_runs_every_study(workplace: Any, make_conf: Callable[
                     del scenarios[name]
 
     conf.change("scenarios", keep)
+    conf.shorten_chain()
     everything = conf.nodes_of("__default__")
 
     done = workplace.kedro(*conf.words, pipeline=None)

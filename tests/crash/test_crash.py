@@ -30,7 +30,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Trial:
     return Trial.prepare(tmp_path_factory.mktemp("crash"), is_small=True)
 
 
-@pytest.mark.parametrize(("executor", "kills", "seed"), [("sequential", 8, 1), ("processes", 3, 1)])
+@pytest.mark.parametrize(("executor", "kills", "seed"), [("sequential", 6, 1), ("processes", 2, 1)])
 def test_runs_killed_at_any_moment_are_resumed_without_loss(
     executor: str, kills: int, seed: int, trial: Trial
 ) -> None:

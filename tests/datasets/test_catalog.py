@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache, cached_property
 from itertools import repeat
 from pathlib import Path
 from types import UnionType
@@ -12,8 +13,6 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import pytest
 import yaml
-from kedro.framework.project import configure_project, settings
-from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
 from pydantic import BaseModel
@@ -38,36 +37,47 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Accessing the 'model_fields' attribute"),
 ]
 
-Load = Callable[..., TidemarkContext]
+
+class Project:
+    """What one environment comes to; each part of it is made once."""
+
+    def __init__(self, context: TidemarkContext) -> None:
+        self.context = context
+        self.root = context.run_info.data_root
+        self.catalog = context.catalog  # now: it takes types from the newest context's registry
+
+    @cached_property
+    def pipelines(self) -> dict[str, Pipeline]:
+        """Every registered pipeline."""
+        return slice_pipelines(self.context.studies)
+
+    @cached_property
+    def entries(self) -> set[str]:
+        """The names that stand in the catalog's files."""
+        return set(self.context.config_loader["catalog"])
+
+    @cached_property
+    def datasets(self) -> set[str]:
+        """The names of all datasets that are no parameter."""
+        names = {name for one in self.pipelines.values() for name in one.datasets()}
+        found = {name for name in names if not name.startswith("params:")}
+        assert len(found) > 100
+        return found
 
 
-@pytest.fixture
-def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Load:
-    """Load the project's context as a command does, writing below the test's folder."""
-    monkeypatch.setattr("tidemark.context._Active.loader", None)
-
-    def load_context(chain_file: str | None = None, **options: Any) -> TidemarkContext:
-        bootstrap_project(ROOT)
-        configure_project("tidemark")
-        given = {"data_root": str(tmp_path / "data")}
-        given |= {"chain_file": chain_file} if chain_file else {}
-        session = settings.SESSION_CLASS.create(project_path=ROOT, runtime_params=given, **options)
-        context = session.load_context()
-        assert isinstance(context, TidemarkContext)
-        return context
-
-    return load_context
+Load = Callable[..., Project]
 
 
-def _datasets(context: TidemarkContext) -> set[str]:
-    found = {
-        name
-        for pipeline in slice_pipelines(context.studies).values()
-        for name in pipeline.datasets()
-        if not name.startswith("params:")
-    }
-    assert len(found) > 100
-    return found
+@pytest.fixture(scope="module")
+def load(load_context: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Load:
+    """Load each environment of the project once."""
+    root = tmp_path_factory.mktemp("catalog") / "data"
+
+    @cache
+    def load_once(env: str | None = None, **params: str) -> Project:
+        return Project(load_context({"data_root": str(root), **params}, env=env))
+
+    return load_once
 
 
 def _place(catalog: DataCatalog, name: str) -> str:
@@ -86,62 +96,59 @@ KEEPS_CHAINS_ONLY = "live"  # nothing is asked of them until there are enough
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_catalog_has_an_entry_for_every_dataset_of_every_pipeline(load: Load, env: str) -> None:
     """No dataset is held in memory by accident, and a family's name has as many parts as it."""
-    context = load(env=env)
-    catalog = context.catalog
+    project = load(env)
+    catalog = project.catalog
     resolver = catalog.config_resolver
-    entries = set(context.config_loader["catalog"])
 
     unknown = {
         name
-        for name in _datasets(context)
-        if name not in entries
-        and (resolver.match_dataset_pattern(name) or "").count(".") != name.count(".")
+        for name in project.datasets - project.entries
+        if (resolver.match_dataset_pattern(name) or "").count(".") != name.count(".")
     }
 
     assert unknown == set()
     assert resolver.match_dataset_pattern("median_impute.ridge.modle") is None
-    kinds = {type(catalog[name]).__name__ for name in _datasets(context)}
+    kinds = {type(catalog[name]).__name__ for name in project.datasets}
     assert "MemoryDataset" not in kinds
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_catalog_names_every_parameter_that_a_node_reads(load: Load, env: str) -> None:
     """Every parameter of every pipeline exists, those of the cells and of the run among them."""
-    context = load(env=env)
-    pipelines = slice_pipelines(context.studies).values()
+    project = load(env)
+    pipelines = project.pipelines.values()
     wanted = {name for one in pipelines for name in one.datasets() if name.startswith("params:")}
 
     assert {"params:names.equity_bond", "params:cells.mean_impute.ridge"} <= wanted
     assert "params:options.validation" in wanted
     priced = {"params:cells.surface_impute.gru", "params:options.groups.circular"}
     assert priced & wanted == (priced if env != KEEPS_CHAINS_ONLY else set())
-    assert wanted - set(context.catalog.keys()) == set()
+    assert wanted - set(project.catalog.keys()) == set()
 
 
 def test_catalog_entry_that_no_pipeline_uses_does_not_exist(load: Load) -> None:
     """An entry that was left behind, or that a misspelling has cut off, is found."""
-    context = load()
-    resolver, used = context.catalog.config_resolver, set()
-    entries = {name for name in context.config_loader["catalog"] if not name.startswith("_")}
-    for name in _datasets(context):
+    project = load()
+    resolver, used = project.catalog.config_resolver, set()
+    entries = {name for name in project.entries if not name.startswith("_")}
+    for name in project.datasets:
         used.add(name if name in entries else resolver.match_dataset_pattern(name))
 
     assert entries - used == set()
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
-def test_catalog_writes_below_the_data_root_only(load: Load, tmp_path: Path, env: str) -> None:
+def test_catalog_writes_below_the_data_root_only(load: Load, env: str) -> None:
     """Whatever a node puts out lies below the one folder that a run may write to, each apart."""
-    context = load(env=env)
-    catalog = context.catalog
-    outputs = slice_pipelines(context.studies)["__default__"].all_outputs()
+    project = load(env)
+    outputs = project.pipelines["__default__"].all_outputs()
 
-    places = {name: _place(catalog, name) for name in outputs}
+    places = {name: _place(project.catalog, name) for name in outputs}
 
     outside = {
         name: place
         for name, place in places.items()
-        if not Path(place).is_relative_to(tmp_path / "data")
+        if not Path(place).is_relative_to(project.root)
     }
     assert outside == {}
     assert len(set(places.values())) == len(outputs)
@@ -155,8 +162,8 @@ _LAYERS = (
 
 def test_catalog_layers_follow_one_another(load: Load) -> None:
     """Data flows one way: no node goes back to an earlier layer, and kedro-viz can draw them."""
-    context = load()
-    catalog = context.catalog
+    project = load()
+    catalog = project.catalog
 
     def tell(name: str) -> str | None:
         if name.startswith("params:"):
@@ -167,7 +174,7 @@ def test_catalog_layers_follow_one_another(load: Load) -> None:
 
     back = [
         (node.name, given, made)
-        for node in slice_pipelines(context.studies)["__default__"].nodes
+        for node in project.pipelines["__default__"].nodes
         for given in node.inputs
         for made in node.outputs
         if (first := tell(given)) and (then := tell(made))
@@ -176,16 +183,13 @@ def test_catalog_layers_follow_one_another(load: Load) -> None:
     assert back == []
 
 
-def test_catalog_inputs_from_people_lie_outside_the_data_root(load: Load, tmp_path: Path) -> None:
+def test_catalog_inputs_from_people_lie_outside_the_data_root(load: Load) -> None:
     """Data, notes and templates are read from where they are kept, whatever the data root is."""
-    context = load()
-    inputs = {
-        name
-        for name in slice_pipelines(context.studies)["__default__"].inputs()
-        if not name.startswith("params:")
-    }
+    project = load()
+    read = project.pipelines["__default__"].inputs()
+    inputs = {name for name in read if not name.startswith("params:")}
 
-    places = {name: Path(_place(context.catalog, name)) for name in inputs}
+    places = {name: Path(_place(project.catalog, name)) for name in inputs}
 
     assert set(places) == {
         *(f"returns_data.{name}" for name in ("source_prices", "source_exogenous")),
@@ -196,7 +200,7 @@ def test_catalog_inputs_from_people_lie_outside_the_data_root(load: Load, tmp_pa
         *(f"options_report.{name}" for name in ("templates", "notes")),
     }
     assert all(path.exists() for path in places.values()), places
-    assert not any(path.is_relative_to(tmp_path) for path in places.values())
+    assert not any(path.is_relative_to(project.root) for path in places.values())
 
 
 def _arguments(node: Node) -> Iterator[tuple[str, Any]]:
@@ -215,9 +219,9 @@ def test_catalog_parameters_are_of_the_type_that_their_node_asks_for(load: Load,
     An argument that takes anything says no type, so another node must: no node sees a dictionary
     where the whole of a study's parameters is typed.
     """
-    context = load(env=env)
-    catalog, models = context.catalog, set()
-    for node in slice_pipelines(context.studies)["__default__"].nodes:
+    project = load(env)
+    catalog, models = project.catalog, set()
+    for node in project.pipelines["__default__"].nodes:
         for name, wanted in _arguments(node):
             if not name.startswith("params:"):
                 continue
@@ -249,11 +253,10 @@ def test_catalog_of_an_environment_has_the_sources_that_it_names(
     load: Load, env: str, kinds: dict[str, str]
 ) -> None:
     """Each source is fetched by a node of its own, and the others do not exist."""
-    context = load(env=env)
-    (study,) = [one for one in context.studies if one.name == "cross_asset"]
-    pipeline = slice_pipelines(context.studies)["cross_asset"]
+    project = load(env)
+    (study,) = [one for one in project.context.studies if one.name == "cross_asset"]
+    pipeline, catalog = project.pipelines["cross_asset"], project.catalog
     read = {name for name in pipeline.inputs() if name.endswith(".source")}
-    catalog = context.catalog
 
     assert study.sources == tuple(kinds)
     assert read == {f"cross_asset_data.{name}.source" for name in kinds}
@@ -278,15 +281,17 @@ def test_catalog_of_an_environment_has_the_chain_that_it_names(
 ) -> None:
     """A vendor's file is that of the globals or of the command line; other chains heed neither."""
     mine = tmp_path / "mine"
-    usual = load(env=env).catalog["options_data.source_chain"]
-    given = load(env=env, chain_file=str(mine)).catalog["options_data.source_chain"]
+    usual = load(env).catalog["options_data.source_chain"]
+    given = load(env, chain_file=str(mine)).catalog["options_data.source_chain"]
 
     assert type(usual).__name__ == type(given).__name__ == kind
     assert (_filepath(given) == str(mine)) is is_file
     assert (_filepath(given) != _filepath(usual)) is is_file
 
 
-def test_registry_with_a_second_ridge_in_yaml_only_adds_cells(load: Load, tmp_path: Path) -> None:
+def test_registry_with_a_second_ridge_in_yaml_only_adds_cells(
+    load: Load, load_context: Callable[..., Any], tmp_path: Path
+) -> None:
     """A model is a few lines of YAML: its cells appear, and of the rest only its scenario's end."""
     shutil.copytree(ROOT / "conf", tmp_path / "conf")
     known = ["linear", "ridge", "svr", "poly2"]
@@ -297,9 +302,10 @@ def test_registry_with_a_second_ridge_in_yaml_only_adds_cells(load: Load, tmp_pa
     }
     (tmp_path / "conf/local/scenarios.yml").write_text(yaml.safe_dump(more), encoding="utf-8")
 
-    before = slice_pipelines(load().studies)["__default__"]
-    context = load(conf_source=str(tmp_path / "conf"))
-    after = slice_pipelines(context.studies)["__default__"]
+    before = load().pipelines["__default__"]
+    given = {"data_root": str(tmp_path / "data")}
+    changed = Project(load_context(given, conf_source=str(tmp_path / "conf")))
+    after = changed.pipelines["__default__"]
 
     def wiring(pipeline: Pipeline) -> dict[str, Any]:
         return {node.name: (node.func, node.inputs, node.outputs) for node in pipeline.nodes}
@@ -309,7 +315,7 @@ def test_registry_with_a_second_ridge_in_yaml_only_adds_cells(load: Load, tmp_pa
     assert new.keys() - old.keys() == {f"median_impute.soft_ridge.{step}" for step in steps}
     gathering = {f"median_impute.{step}" for step in ("tabulate", "gather", "assemble_album")}
     assert {name for name in old if old[name] != new.get(name)} == gathering
-    catalog = context.catalog
+    catalog = changed.catalog
     model = catalog.load("params:models.returns.soft_ridge")
     assert (model.estimator, model.grid) == ("ridge", {"alpha": (0.1, 1.0)})
     place = Path(_place(catalog, "median_impute.soft_ridge.model"))

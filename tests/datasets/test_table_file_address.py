@@ -12,8 +12,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from kedro.framework.project import configure_project, settings
-from kedro.framework.startup import bootstrap_project
 from kedro.io import AbstractDataset, DataCatalog, DatasetError
 
 from tidemark.checkpoints.entries import stored_path
@@ -347,18 +345,17 @@ def test_cached_with_other_keys_is_refused(cached: dict[str, str]) -> None:
 
 
 @pytest.fixture
-def catalog(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., DataCatalog]:
+def catalog(
+    load_context: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., DataCatalog]:
     """Make the project's catalog from a folder that is not the project's, with relative paths."""
-    monkeypatch.setattr("tidemark.context._Active.loader", None)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
 
     def load(**params: str) -> DataCatalog:
-        bootstrap_project(ROOT)
-        configure_project("tidemark")
         given = {"data_root": os.path.relpath(tmp_path / "data", ROOT), **params}
-        session = settings.SESSION_CLASS.create(project_path=ROOT, runtime_params=given)
-        return session.load_context().catalog
+        loaded: DataCatalog = load_context(given).catalog
+        return loaded
 
     return load
 

@@ -541,9 +541,9 @@ def test_interval_metrics_cover_the_truth_where_independent_resampling_does_not(
     The variance of their mean is three times that of independent errors. Independent resampling
     finds a third of it, so that a nominal 95 % covers 2 Phi(1.96 / sqrt(3)) - 1 = 74 %. Blocks of
     mean length b keep (1 + r) / (1 - r) of the three, r = 0.5 (1 - 1 / b): for the automatic
-    length, near 18, that makes 94 %.
+    length, near 14, that makes 94 %.
     """
-    n, n_simulations, n_replicates = 4000, 300, 499
+    n, n_simulations, n_replicates = 2000, 250, 399
     rng = np.random.default_rng(24)
     dates = pd.bdate_range("2001-01-01", periods=n)
     independent = draw_counts(n, 1.0, n_replicates, 24)
