@@ -17,12 +17,16 @@ from tidemark.domain.scoring import UNDONE
 
 @dataclass(frozen=True)
 class Metric:
-    """What a metric is called, its unit, and its value without skill (errors have none)."""
+    """What a metric is called, its unit, and its value without skill (errors have none).
+
+    Below its floor, in that unit, it matters no more how bad a value is.
+    """
 
     words: str
     unit: str = ""  # empty for errors, which are in a power of the target's unit
     power: int = 0
     neutral: float | None = None
+    floor: float = -math.inf
 
     @property
     def hint(self) -> str:
@@ -37,14 +41,19 @@ class Metric:
         return 100.0 if self.unit == "%" else 1.0, self.unit
 
 
+def _define_r2(words: str) -> Metric:
+    # At the floor the squared errors are twice the reference's.
+    return Metric(words, "%", neutral=0.0, floor=-100.0)
+
+
 _METRICS = {
     "mae": Metric("mean absolute error", power=1),
     "mse": Metric("mean squared error", power=2),
     "rmse": Metric("root mean squared error", power=1),
-    "r2": Metric("R2 against the mean of the same rows", "%", neutral=0.0),
-    "r2_oos_zero": Metric("out-of-sample R2 against zero", "%", neutral=0.0),
-    "r2_oos_mean": Metric("out-of-sample R2 against the mean of the past", "%", neutral=0.0),
-    "r2_oos_surface": Metric("R2 against yesterday's surface", "%", neutral=0.0),
+    "r2": _define_r2("R2 against the mean of the same rows"),
+    "r2_oos_zero": _define_r2("out-of-sample R2 against zero"),
+    "r2_oos_mean": _define_r2("out-of-sample R2 against the mean of the past"),
+    "r2_oos_surface": _define_r2("R2 against yesterday's surface"),
     "hit_rate": Metric("hit rate of the sign", "%", neutral=50.0),
     "auc": Metric("area under the ROC curve", "0 to 1", neutral=0.5),
     "ic": Metric("information coefficient", "from \N{MINUS SIGN}1 to 1", neutral=0.0),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from tidemark.domain.chart_cells import ChartCell, ChartCells, read_cells
+from tidemark.domain.chart_cells import ChartCells, Metric, read_cells
 from tidemark.domain.plotting import (
     BLUE,
     GREY,
@@ -76,7 +76,7 @@ def draw_forest(
     figure, (axes,) = new_figure(
         f"{cells.title} with its interval, best on top", height=2.1 + 0.25 * len(by_name)
     )
-    limits = _forest_limits(cells.valued, level)
+    limits = _forest_limits(cells, level)
     if cells.metric.neutral is not None:
         axes.axvline(cells.metric.neutral, color=GREY, linewidth=1.0, linestyle=":")
     if best is not None and best.has_value:
@@ -101,13 +101,15 @@ def draw_forest(
     return figure
 
 
-def _forest_limits(valued: Sequence[ChartCell], always: float) -> Limits:
+def _forest_limits(cells: ChartCells, always: float) -> Limits:
     """Choose limits that a few cells far from the others do not set, unless one is the best."""
-    table = np.array([(cell.low, cell.value, cell.high) for cell in valued])
+    table = np.array([(cell.low, cell.value, cell.high) for cell in cells.valued])
     ends = table[np.isfinite(table)]
     usual = ends[is_within(ends, find_fences(ends, middle=0.5))]
     ends = np.concatenate([usual, table[0], [always]])
     low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
+    shown = np.nanmin([cells.metric.floor, cells.valued[0].value, always])
+    low = max(low, float(shown))
     return widen((low, high), abs(low) / 10.0 or 1.0)
 
 
@@ -168,7 +170,7 @@ def draw_heat_map(table: pd.DataFrame, metric: str, quantity: Quantity = TARGET)
         width=max(WIDTH, 2.8 + 0.8 * len(columns)),
         height=max(2.2 + 0.5 * len(rows), 3.2),
     )
-    colors, n_beyond = _choose_colors(cells.numbers, cells.metric.neutral)
+    colors, n_beyond = _choose_colors(cells.numbers, cells.metric)
     form = format_like(cells.numbers)
     for cell, color in zip(cells.valued, colors.to_rgba(cells.numbers), strict=True):
         at = columns.index(cell.model), rows.index(cell.scenario)
@@ -210,11 +212,11 @@ def _order_names(names: Iterable[tuple[str, bool]]) -> list[str]:
     return sorted(only_baselines, key=lambda name: (only_baselines[name], name))
 
 
-def _choose_colors(values: np.ndarray, neutral: float | None) -> tuple[ScalarMappable, int]:
+def _choose_colors(values: np.ndarray, metric: Metric) -> tuple[ScalarMappable, int]:
     """Choose colours for values, and count the values beyond them.
 
     Errors run from light to dark. Other metrics are orange below the value without skill and blue
-    above it, equally far on both sides.
+    above it, equally far on both sides; what is below the floor has the floor's colour.
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LinearSegmentedColormap, Normalize
@@ -222,7 +224,8 @@ def _choose_colors(values: np.ndarray, neutral: float | None) -> tuple[ScalarMap
     usual = values[is_within(values, find_fences(values, middle=0.5))]
     low, high = float(usual.min()), float(usual.max())
     palette: str | LinearSegmentedColormap = "cividis_r"
-    if neutral is not None:
+    if (neutral := metric.neutral) is not None:
+        low = max(low, metric.floor)
         far = max(abs(low - neutral), abs(high - neutral)) or 1.0
         low, high = neutral - far, neutral + far
         palette = LinearSegmentedColormap.from_list("skill", [VERMILLION, "#F7F7F7", BLUE])
