@@ -12,16 +12,16 @@ from kedro.io import DatasetError
 from tidemark.datasets import chain_file, optionsdx
 from tidemark.datasets.chain_file import UnreadableChain
 from tidemark.datasets.optionsdx import OptionsDXDataset
-from tidemark.domain.chain_layouts import OPTIONSDX
 from tidemark.domain.chains import KEY
+from tidemark.domain.optionsdx_layout import COLUMNS
 
 AAPL = Path(__file__).resolve().parents[3] / "shared" / "data" / "options" / "optionsdx_raw"
-HEADER = ", ".join(f"[{name}]" for name in OPTIONSDX)
+HEADER = ", ".join(f"[{name}]" for name in COLUMNS)
 
 
 def _row(date: str, strike: float, **cells: str) -> str:
     values = {
-        **dict.fromkeys(OPTIONSDX, "1.000000"),
+        **dict.fromkeys(COLUMNS, "1.000000"),
         "QUOTE_DATE": date,
         "EXPIRE_DATE": "2016-05-20",
         "UNDERLYING_LAST": "109.990000",

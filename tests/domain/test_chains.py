@@ -8,16 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tidemark.domain import optionsdx_layout
+from tidemark.domain.cboe_layout import convert_cboe
 from tidemark.domain.chain_keys import number_keys, pair_calls_and_puts
-from tidemark.domain.chain_layouts import (
-    OPTIONSDX,
-    convert_canonical,
-    convert_cboe,
-    convert_optionsdx,
-    convert_yahoo,
-    convert_yahoo_answer,
-    read_sizes,
-)
+from tidemark.domain.chain_layouts import convert_canonical
 from tidemark.domain.chain_rows import find_runs, is_one_text, take_rows
 from tidemark.domain.chains import (
     COLUMNS,
@@ -27,6 +21,8 @@ from tidemark.domain.chains import (
     measure_time_years,
     require_columns,
 )
+from tidemark.domain.optionsdx_layout import convert_optionsdx, read_sizes
+from tidemark.domain.yahoo_layout import convert_yahoo, convert_yahoo_answer
 
 SPX = {"SPX": Terms("am", "european"), "SPXW": Terms("pm", "european")}
 
@@ -146,7 +142,7 @@ def test_pairs_share_everything_but_their_type() -> None:
 
 
 def _optionsdx() -> pd.DataFrame:
-    row = dict.fromkeys(OPTIONSDX, 0.0) | {
+    row = dict.fromkeys(optionsdx_layout.COLUMNS, 0.0) | {
         "QUOTE_DATE": pd.Timestamp("2016-04-01"),
         "EXPIRE_DATE": pd.Timestamp("2016-04-08"),
         "UNDERLYING_LAST": 109.99,

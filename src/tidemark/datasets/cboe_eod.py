@@ -57,34 +57,34 @@ class CboeEodDataset(ChainFileDataset):
         """Refuse a file without the columns that are needed, with a ValueError."""
         import pyarrow.parquet as pq
 
-        from tidemark.domain.chain_layouts import CBOE
+        from tidemark.domain.cboe_layout import COLUMNS
         from tidemark.domain.chains import require_columns
 
         is_parquet = file.suffix == ".parquet"
         names = pq.read_schema(file).names if is_parquet else read_header(file)
-        require_columns(names, CBOE, f"'{file.name}'")
+        require_columns(names, COLUMNS, f"'{file.name}'")
 
     def read_tables(self, file: Path) -> Iterator[pa.Table]:
         """Read one file in pieces."""
         import pyarrow as pa
 
-        from tidemark.domain import chain_layouts as layouts
+        from tidemark.domain import cboe_layout as layout
 
         if file.suffix == ".parquet":
-            yield from read_parquet(file, list(layouts.CBOE))
+            yield from read_parquet(file, list(layout.COLUMNS))
             return
-        types: dict[str, Any] = dict.fromkeys(layouts.CBOE_NUMBERS, pa.float64())
-        types |= dict.fromkeys(layouts.CBOE_TEXTS, pa.string())
-        types |= dict.fromkeys(layouts.CBOE_DATES, pa.timestamp("s"))
-        yield from read_csv(file, types, layouts.CBOE, [_DATE_FORMAT, "%Y-%m-%d"])
+        types: dict[str, Any] = dict.fromkeys(layout.NUMBERS, pa.float64())
+        types |= dict.fromkeys(layout.TEXTS, pa.string())
+        types |= dict.fromkeys(layout.DATES, pa.timestamp("s"))
+        yield from read_csv(file, types, layout.COLUMNS, [_DATE_FORMAT, "%Y-%m-%d"])
 
     def convert(self, table: pa.Table, name: str) -> pd.DataFrame:
         """Convert one piece to a canonical table."""
         import pyarrow as pa
 
-        from tidemark.domain.chain_layouts import CBOE_DATES, convert_cboe
+        from tidemark.domain.cboe_layout import DATES, convert_cboe
 
-        for column in CBOE_DATES:
+        for column in DATES:
             place = table.schema.get_field_index(column)
             table = table.set_column(place, column, table[column].cast(pa.timestamp("us")))
         return convert_cboe(table.to_pandas(), self._terms)

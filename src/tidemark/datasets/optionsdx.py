@@ -66,25 +66,25 @@ class OptionsDXDataset(ChainFileDataset):
 
     def check(self, file: Path) -> None:
         """Refuse a file without the columns that are needed, with a ValueError."""
-        from tidemark.domain.chain_layouts import OPTIONSDX
         from tidemark.domain.chains import require_columns
+        from tidemark.domain.optionsdx_layout import COLUMNS
 
-        require_columns(read_header(file), OPTIONSDX, f"'{file.name}'")
+        require_columns(read_header(file), COLUMNS, f"'{file.name}'")
 
     def read_tables(self, file: Path) -> Iterator[pa.Table]:
         """Read one file in pieces."""
         import pyarrow as pa
 
-        from tidemark.domain import chain_layouts as layouts
+        from tidemark.domain import optionsdx_layout as layout
 
-        types: dict[str, Any] = dict.fromkeys(layouts.OPTIONSDX_NUMBERS, pa.float64())
-        types |= dict.fromkeys(layouts.OPTIONSDX_DATES, pa.date32())
-        types |= dict.fromkeys(layouts.OPTIONSDX_SIZES, pa.dictionary(pa.int32(), pa.string()))
-        yield from read_csv(file, types, layouts.OPTIONSDX)
+        types: dict[str, Any] = dict.fromkeys(layout.NUMBERS, pa.float64())
+        types |= dict.fromkeys(layout.DATES, pa.date32())
+        types |= dict.fromkeys(layout.SIZES, pa.dictionary(pa.int32(), pa.string()))
+        yield from read_csv(file, types, layout.COLUMNS)
 
     def convert(self, table: pa.Table, name: str) -> pd.DataFrame:
         """Convert one piece to a canonical table."""
-        from tidemark.domain.chain_layouts import convert_optionsdx
+        from tidemark.domain.optionsdx_layout import convert_optionsdx
 
         frame = table.unify_dictionaries().to_pandas(date_as_object=False, split_blocks=True)
         return convert_optionsdx(frame, self._underlying, self._root, self._terms)

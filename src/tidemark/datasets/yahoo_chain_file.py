@@ -52,11 +52,11 @@ class YahooChainFileDataset(ChainFileDataset):
         """Refuse a table without the columns that are needed, with a ValueError."""
         import pyarrow.parquet as pq
 
-        from tidemark.domain.chain_layouts import YAHOO
         from tidemark.domain.chains import require_columns
+        from tidemark.domain.yahoo_layout import COLUMNS
 
         if file.suffix == ".parquet":
-            require_columns(pq.read_schema(file).names, YAHOO, f"'{file.name}'")
+            require_columns(pq.read_schema(file).names, COLUMNS, f"'{file.name}'")
 
     @property
     def date_column(self) -> str:
@@ -67,19 +67,19 @@ class YahooChainFileDataset(ChainFileDataset):
         """Read one file in canonical pieces."""
         import pyarrow as pa
 
-        from tidemark.domain.chain_layouts import YAHOO, convert_yahoo
+        from tidemark.domain.yahoo_layout import COLUMNS, convert_yahoo
 
         if file.suffix == ".json":
             yield pa.Table.from_pandas(self._read_answer(file), preserve_index=False)
             return
-        for table in read_parquet(file, list(YAHOO)):
+        for table in read_parquet(file, list(COLUMNS)):
             chain = convert_yahoo(table.to_pandas(), self._terms)
             yield pa.Table.from_pandas(chain, preserve_index=False)
 
     def _read_answer(self, file: Path) -> pd.DataFrame:
         import pandas as pd
 
-        from tidemark.domain.chain_layouts import convert_yahoo_answer
+        from tidemark.domain.yahoo_layout import convert_yahoo_answer
 
         try:
             answer = json.loads(file.read_bytes())

@@ -189,7 +189,7 @@ class YahooOptionsDataset(VendorDataset):
         return found, content
 
     def _check_session(self, quoted: Mapping[str, Any], shown: str) -> None:
-        from tidemark.domain.chain_layouts import find_yahoo_session
+        from tidemark.domain.yahoo_layout import find_yahoo_session
 
         session = find_yahoo_session(quoted).date()
         if quoted.get("marketState") == _OPEN:
@@ -207,7 +207,7 @@ class YahooOptionsDataset(VendorDataset):
 
     def _check_same(self, first: dict[str, Any], later: dict[str, Any], shown: str) -> None:
         """Refuse answers of two sessions: they would be one chain."""
-        from tidemark.domain.chain_layouts import find_yahoo_session
+        from tidemark.domain.yahoo_layout import find_yahoo_session
 
         if find_yahoo_session(first["quote"]) != find_yahoo_session(later["quote"]):
             raise SourceError(
@@ -227,8 +227,8 @@ class YahooOptionsDataset(VendorDataset):
         return [one for one in moments if datetime.fromtimestamp(one, UTC).date() <= last]
 
     def _convert(self, result: dict[str, Any], name: str, wanted: set[int]) -> pd.DataFrame:
-        from tidemark.domain.chain_layouts import convert_yahoo_answer
         from tidemark.domain.chains import Terms
+        from tidemark.domain.yahoo_layout import convert_yahoo_answer
 
         listed = [one for one in result["options"] if one["expirationDate"] in wanted]
         terms = {root: Terms(**one) for root, one in self._given_terms.items()}
