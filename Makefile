@@ -53,12 +53,8 @@ data: $(STAMP) ## rebuild the embedded data from its sources and compare (needs 
 viz: $(STAMP) ## open kedro-viz
 	$(BIN)/kedro viz run $(ARGS)
 
-mlflow: $(STAMP) ## open MLflow on port 5000 (MLFLOW_TRACKING_URI names another store)
-	@store="$${MLFLOW_TRACKING_URI:-sqlite:///mlruns/mlflow.db}"; \
-	case "$$store" in \
-	http://*|https://*) echo "MLFLOW_TRACKING_URI names a tracking server; open it in a browser." ;; \
-	*) exec $(BIN)/mlflow ui --backend-store-uri "$$store" --port 5000 $(ARGS) ;; \
-	esac
+mlflow: $(STAMP) ## open MLflow on port 5000
+	$(BIN)/kedro tracking ui $(ARGS)
 
 docs: $(STAMP) ## build the documentation into site/
 	$(BIN)/mkdocs build --strict $(ARGS)

@@ -1,6 +1,9 @@
-"""``kedro tracking``: look after what waits for MLflow and for the metrics store."""
+"""``kedro tracking``: look at the runs, and after what waits for the stores."""
 
 from __future__ import annotations
+
+import os
+import sys
 
 import click
 from kedro.framework.cli.utils import env_option
@@ -8,11 +11,13 @@ from kedro.framework.project import settings
 
 from tidemark import errors, logs
 from tidemark.cli.options import fail, project
+from tidemark.config import RunInfo
+from tidemark.tracking.settings import TrackingSettings
 
 
 @click.group()
 def tracking() -> None:
-    """Look after what waits for MLflow and for the metrics store."""
+    """Look at the runs in MLflow, and after what waits for the stores."""
 
 
 @tracking.command()
@@ -27,14 +32,9 @@ def sync(env: str | None, data_root: str | None) -> None:
     """
     from tidemark.tracking.metrics_store import MetricsStore
     from tidemark.tracking.outbox import Outbox
-    from tidemark.tracking.settings import TrackingSettings
     from tidemark.tracking.sync import sync_outbox
 
-    logs.configure_terminal(project())
-    runtime = {"data_root": data_root} if data_root else {}
-    with settings.SESSION_CLASS.create(env=env, runtime_params=runtime) as session:
-        info = session.load_context().run_info
-    tracked = TrackingSettings.resolve(info.mlflow, info.project_path)
+    info, tracked = _read(env, {"data_root": data_root} if data_root else {})
     outbox = Outbox(info.data_root / "outbox")
     waiting = len(list(outbox.waiting()))
     try:
@@ -55,3 +55,35 @@ def sync(env: str | None, data_root: str | None) -> None:
     )
     if done < waiting:
         click.get_current_context().exit(errors.EXIT_ERROR)
+
+
+@tracking.command()
+@env_option
+@click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535))
+def ui(env: str | None, port: int) -> None:
+    """Open MLflow's pages on the store that runs are written to.
+
+    The store is that of mlflow.yml in the chosen environment, or of MLFLOW_TRACKING_URI. Of a
+    tracking server only the address is told: its pages are open already.
+
+    Exit status: that of MLflow, or 0 if there is nothing to open.
+    """
+    _, tracked = _read(env, {})
+    uri = tracked.tracking_uri
+    if uri.startswith(("http://", "https://")):
+        click.echo(f"Runs are on the tracking server {errors.mask(uri)}: open it in a browser.")
+        return
+    click.echo(f"MLflow with {errors.mask(uri)}: http://127.0.0.1:{port} (Ctrl-C ends it)")
+    sys.stdout.flush()
+    words = [sys.executable, "-m", "mlflow", "ui", "--port", str(port), "--workers", "1"]
+    # A password in the address is nothing for the list of processes.
+    own = {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
+    os.execve(sys.executable, words, own)  # noqa: S606 - signals and the exit status are MLflow's
+
+
+def _read(env: str | None, params: dict[str, str]) -> tuple[RunInfo, TrackingSettings]:
+    """Read what the configuration says of runs, and of where they are tracked."""
+    logs.configure_terminal(project())
+    with settings.SESSION_CLASS.create(env=env, runtime_params=params) as session:
+        info: RunInfo = session.load_context().run_info
+    return info, TrackingSettings.resolve(info.mlflow, info.project_path)
