@@ -123,6 +123,7 @@ def test_run_without_its_server_loses_nothing(workplace: Any, tmp_path: Path) ->
             str(tmp_path / "artifacts"),
         ],
         cwd=tmp_path,
+        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -76,8 +76,10 @@ def ui(env: str | None, port: int) -> None:
     click.echo(f"MLflow with {errors.mask(uri)}: http://127.0.0.1:{port} (Ctrl-C ends it)")
     sys.stdout.flush()
     words = [sys.executable, "-m", "mlflow", "ui", "--port", str(port), "--workers", "1"]
-    # A password in the address is nothing for the list of processes.
-    own = {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
+    # A password in the address is nothing for the list of processes. Jobs of MLflow's own, which
+    # runs have none of, would be eight more processes.
+    own = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ}
+    own["MLFLOW_BACKEND_STORE_URI"] = uri
     os.execve(sys.executable, words, own)  # noqa: S606 - signals and the exit status are MLflow's
 
 
