@@ -93,6 +93,7 @@ def _run(options: dict[str, Any]) -> int:
             env=options["env"], conf_source=options["conf_source"], runtime_params=options["params"]
         ) as session:
             context = session.load_context()
+            registered.set_requested(chosen or None)  # as the session will; else it is built twice
             selection = select(context, chosen, options)
             gc.freeze()  # what is loaded by now stays, and need not be searched for garbage
             if options["dry_run"]:
@@ -199,7 +200,6 @@ def select(
     context.check_parameters()
     place = context.run_info.data_root / _CODE_CACHE
     own_code.use(CodeCache(place, is_trusted=not options["verify"]))
-    registered.set_requested(list(chosen) or None)  # as the session will; else all is built twice
     check_pipelines(chosen, registered)
     pipeline = Pipeline([registered[name] for name in chosen or ["__default__"]])
     namespaces = sorted({*options["namespace"], *options["namespaces"]})
