@@ -15,12 +15,14 @@ from typing import Any
 
 import pytest
 
-PARALLEL = [("--runner", "ParallelRunner")]
-POOL = [("--runner-params", "executor=processes,max_workers=2")]
-STARTS = ("fork", "spawn", "forkserver")
+PARALLEL = ("--runner", "ParallelRunner")
+POOL = ("--runner-params", "executor=processes,max_workers=2")
+# A worker that is forked knows what its parent knew; one that is spawned begins with nothing, as
+# those of a fork server do, by which our own pool starts them.
 WAYS = [
     (("--runner", "ThreadRunner"), ""),
-    *((words, start) for words in (*PARALLEL, *POOL) for start in STARTS),
+    *((PARALLEL, start) for start in ("fork", "spawn")),
+    *((POOL, start) for start in ("fork", "spawn", "forkserver")),
     (("--runner-params", "executor=dask,max_workers=2"), ""),
 ]
 

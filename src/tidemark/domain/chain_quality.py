@@ -44,7 +44,8 @@ _SENTENCES = {
     "stale_day": "quotes are of days that repeat the day before. Fetch those days again",
     "bad_contract": "quotes have no expiration, root, strike or price of the underlying",
     "identical_rows": "quotes repeat another row in every column",
-    "contradictory_rows": "quotes differ from another of the same date and contract",
+    "contradictory_rows": "quotes differ from another of the same date, root, expiration, type and "
+    "strike. Give a root that settles in two ways a name for each",
     "expired": "quotes are of contracts that were settled before",
     "blank_quote": "quotes have no bid or no ask",
     "no_ask": "quotes have an ask of zero or less",
