@@ -143,6 +143,17 @@ def test_rolling_title_says_where_the_last_value_lies() -> None:
         assert figure.get_supxlabel() == "Source: made up."
 
 
+@pytest.mark.parametrize(
+    ("lower", "words"), [(299, "above 99 %"), (200, "above 67 %"), (100, "below 67 %"), (1, "99 %")]
+)
+def test_rolling_title_rounds_but_never_to_none_or_all(lower: int, words: str) -> None:
+    """One value of 300 on the other side is enough for it to be neither highest nor lowest."""
+    values = [0.0] * lower + [0.5] * (300 - lower) + [0.2]
+    table = rolling(301).assign(correlation=values)
+    title = draw_rolling_correlation(table, None, PAIR, "60-day").get_suptitle()
+    assert f"{words} of the values" in title
+
+
 def test_rolling_averages_are_means_of_the_line_over_their_stretches() -> None:
     """Both ends count; segments stand at the means, and the title gives first and last."""
     table = rolling(120)

@@ -166,7 +166,8 @@ def _find_rolling(
     since = f"{known['date'].iloc[0]:%Y}"
     if share == 1.0:
         return f"{title}, the {'highest' if side == 'above' else 'lowest'} since {since}"
-    return f"{title}, {side} {int(100.0 * share)} % of the values since {since}"
+    percent = min(max(round(100.0 * share), 1), 99)  # neither none of them nor all
+    return f"{title}, {side} {percent} % of the values since {since}"
 
 
 def _draw_band(axes: Axes, rows: pd.DataFrame, band: str) -> None:
