@@ -110,8 +110,18 @@ def test_loader_refuses_a_hidden_name_with_two_values(tmp_path: Path, kind: str)
     }
     conf = _write(tmp_path / "conf", files)
     loader = TidemarkConfigLoader(conf, **settings.CONFIG_LOADER_ARGS)
-    with pytest.raises(ConfigError, match=f"'_args' .* {kind}_a.yml .* {kind}_b.yml"):
+    with pytest.raises(ConfigError, match=f"'_args' .* base/{kind}_a.yml .* base/{kind}_b.yml"):
         loader[kind]
+
+
+def test_loader_tells_one_from_true(tmp_path: Path) -> None:
+    """They are equal in Python, and not the same."""
+    files = {"base/catalog_a.yml": {"_flag": 1}, "base/catalog_b.yml": {"_flag": True}}
+    loader = TidemarkConfigLoader(
+        _write(tmp_path / "conf", files), base_env="base", default_run_env="local"
+    )
+    with pytest.raises(ConfigError, match="'_flag'"):
+        loader["catalog"]
 
 
 def test_loader_lets_an_environment_say_a_hidden_name_anew(tmp_path: Path) -> None:

@@ -34,12 +34,17 @@ def _put_outcome(
     CheckpointStore(root / "checkpoints").write(record)
 
 
-def _print(root: Path, capsys: pytest.CaptureFixture[str], **scenarios: str) -> str:
+def _print(
+    root: Path,
+    capsys: pytest.CaptureFixture[str],
+    mlflow: dict[str, Any] | None = None,
+    **scenarios: str,
+) -> str:
     info = RunInfo(
         project_path=root,
         data_root=root,
         scenarios=scenarios,
-        mlflow={"enabled": False},
+        mlflow=mlflow or {"enabled": False},
         retries={},
     )
     print_summary(info, RUN_ID, 1.0)
@@ -74,3 +79,26 @@ def test_summary_best_density_has_the_highest_log_score(
     assert "markov: log score -1.250000 (95 % interval -1.260000 to -1.240000)" in printed
     assert "linear: RMSE 0.030000" in printed
     assert "zscore" not in printed
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("sqlite:///mlruns/mlflow.db", "make mlflow, then http://127.0.0.1:5000"),
+        ("https://me:hunter2@tracking.example", "https://***@tracking.example"),
+    ],
+)
+def test_summary_says_where_runs_are_compared(
+    uri: str,
+    shown: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A tracking server is open already; its password is nobody's business."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    settings = {"enabled": True, "required": False, "tracking_uri": uri}
+    _put_outcome(tmp_path, "mean.linear", "ok", 0.03)
+    printed = _print(tmp_path, capsys, settings)
+    assert shown in printed
+    assert "hunter2" not in printed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from tidemark.errors import ConfigError
 
 
 class TidemarkConfigLoader(OmegaConfigLoader):
-    """Remember what was read: Kedro reads and merges every file again for each question.
+    """Remember what was read, and leave nothing to chance.
 
-    Without it, reading YAML is half of the time in which a run finds that it has nothing to do.
+    Kedro reads and merges every file again for each question: half of the time in which a run
+    finds that it has nothing to do. And it lets two files of a folder disagree on a name that
+    begins with an underscore.
     """
 
     def __getitem__(self, key: str) -> dict[str, Any]:
@@ -28,17 +31,18 @@ class TidemarkConfigLoader(OmegaConfigLoader):
         return deepcopy(known[key])
 
     def _check_duplicates(self, key: str, config_per_file: dict[Path, DictConfig]) -> None:
-        # Kedro lets files share names that begin with an underscore, and reads files in the order
-        # of a set: of two values, chance would choose one.
+        # Kedro reads files in the order of a set: of two values, chance would choose one. Mappings
+        # with different keys would be merged, and are refused too: say a mapping in one place.
         super()._check_duplicates(key, config_per_file)
-        found: dict[str, tuple[Path, Any]] = {}
+        found: dict[str, tuple[Path, str]] = {}
         for path, config in config_per_file.items():
             names = [str(name) for name in config if str(name).startswith("_")]
             shared: Any = OmegaConf.to_container(OmegaConf.masked_copy(config, names))
             for name, value in shared.items():
-                first, known = found.setdefault(name, (path, value))
-                if value != known:
-                    one, other = sorted((first.name, path.name))
+                text = json.dumps(value, sort_keys=True, default=str)  # 1 is not true
+                first, known = found.setdefault(name, (path, text))
+                if text != known:
+                    one, other = sorted(f"{each.parent.name}/{each.name}" for each in (first, path))
                     raise ConfigError(
                         f"'{name}' is one thing in {one} and another in {other}. Say it once: it "
                         "holds for all files of its kind in a folder."

@@ -11,6 +11,8 @@ from typing import Any
 from tidemark.checkpoints.store import CheckpointStore, NodeRecord
 from tidemark.config import RunInfo
 from tidemark.domain.scoring import UNDONE
+from tidemark.errors import mask
+from tidemark.tracking.settings import TrackingSettings
 
 
 def print_summary(info: RunInfo, run_id: str, seconds: float) -> None:
@@ -61,10 +63,16 @@ def print_summary(info: RunInfo, run_id: str, seconds: float) -> None:
                 f"quarantined {name}", f"{count} rows, see {info.data_root / 'quarantine'}"
             )
     if info.mlflow["enabled"]:
-        table.add_row("compare runs", "make mlflow, then http://127.0.0.1:5000")
+        table.add_row("compare runs", _say_where_runs_are(info))
     table.add_row("see the DAG", "kedro viz run")
     console = Console()
     console.print(table) if console.is_terminal else Console(width=120).print(table)
+
+
+def _say_where_runs_are(info: RunInfo) -> str:
+    uri = TrackingSettings.resolve(info.mlflow, info.project_path).tracking_uri
+    is_server = uri.startswith(("http://", "https://"))
+    return mask(uri) if is_server else "make mlflow, then http://127.0.0.1:5000"
 
 
 def _outputs(records: Sequence[NodeRecord], name: str) -> list[Path]:

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +31,25 @@ def _list_experiments(port: int, seconds: float = 90) -> set[str]:
             time.sleep(0.2)
 
 
-def test_ui_opens_the_store_and_ends_with_ctrl_c(workplace: Any, monkeypatch: Any) -> None:
+def test_ui_opens_the_configured_store_and_ends_with_ctrl_c(
+    workplace: Any, make_conf: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The pages know what was written to the store; one signal ends all of it."""
     from mlflow import MlflowClient
 
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     MlflowClient(workplace.tracking_uri).create_experiment("ours")
+    conf = make_conf()
+    conf.change("mlflow", lambda tree: tree["mlflow"].update(tracking_uri=workplace.tracking_uri))
+    environment = workplace.environment()
+    del environment["MLFLOW_TRACKING_URI"]  # so that it is the configuration that says where
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     process = subprocess.Popen(
-        workplace.command("tracking", "ui", "--port", str(port)),
+        workplace.command("tracking", "ui", "--port", str(port), *conf.words),
         cwd=PROJECT,
-        env=workplace.environment(),
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -52,7 +59,11 @@ def test_ui_opens_the_store_and_ends_with_ctrl_c(workplace: Any, monkeypatch: An
         assert "ours" in _list_experiments(port)
     finally:
         process.send_signal(signal.SIGINT)
-        stdout, _ = process.communicate(timeout=30)
+        try:
+            stdout, _ = process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
     assert f"http://127.0.0.1:{port}" in stdout
     with pytest.raises(ProcessLookupError):  # no server is left of its session
         os.killpg(process.pid, 0)
@@ -71,3 +82,24 @@ def test_ui_of_a_server_tells_its_address_without_the_password(workplace: Any) -
     )
     assert "tracking.example:5000" in done.stdout
     assert "hunter2" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", ["ui", "sync"])
+def test_tracking_with_a_wrong_configuration_says_what_is_wrong(
+    command: str, workplace: Any, make_conf: Callable[..., Any]
+) -> None:
+    """An error with its name and no traceback, as every command gives it."""
+    conf = make_conf()
+    conf.change("mlflow", lambda tree: tree["mlflow"].update(tracking_url="sqlite:///x.db"))
+    done = subprocess.run(
+        workplace.command("tracking", command, *conf.words),
+        cwd=PROJECT,
+        env=workplace.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "tracking_url" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -142,8 +142,9 @@ def test_compare_cells_on_other_rows_are_refused(study: Any, reference: Any) -> 
 
 def test_compare_result_too_good_to_be_true_raises_an_alarm(study: Any, reference: Any) -> None:
     """It is told once, by the best of the cells above the bound; the table marks all of them."""
+    cells = cells_of(study)  # whose nodes collect what is theirs
     collector = incidents.collect()
-    table, _, verdicts, _ = compare(reference, cells_of(study), too_good_r2=0.01)
+    table, _, verdicts, _ = compare(reference, cells, too_good_r2=0.01)
 
     (told,) = collector.found
     assert told.kind == "alarm"

@@ -10,7 +10,7 @@ from kedro.framework.cli.utils import env_option
 from kedro.framework.project import settings
 
 from tidemark import errors, logs
-from tidemark.cli.options import fail, project
+from tidemark.cli.options import explain, fail, project
 from tidemark.config import RunInfo
 from tidemark.tracking.settings import TrackingSettings
 
@@ -20,10 +20,18 @@ def tracking() -> None:
     """Look at the runs in MLflow, and after what waits for the stores."""
 
 
+_conf_source = click.option(
+    "--conf-source",
+    type=click.Path(exists=True, file_okay=False, resolve_path=True),
+    help="The folder of the configuration; default: the project's own.",
+)
+
+
 @tracking.command()
 @env_option
+@_conf_source
 @click.option("--data-root", default=None, help="Where the run wrote; default: as configured.")
-def sync(env: str | None, data_root: str | None) -> None:
+def sync(env: str | None, conf_source: str | None, data_root: str | None) -> None:
     """Send what waits in the outbox, and close runs whose process has died.
 
     Records go to MLflow, rows of metrics to the metrics store.
@@ -34,7 +42,7 @@ def sync(env: str | None, data_root: str | None) -> None:
     from tidemark.tracking.outbox import Outbox
     from tidemark.tracking.sync import sync_outbox
 
-    info, tracked = _read(env, {"data_root": data_root} if data_root else {})
+    info, tracked = _read(env, conf_source, {"data_root": data_root} if data_root else {})
     outbox = Outbox(info.data_root / "outbox")
     waiting = len(list(outbox.waiting()))
     try:
@@ -59,23 +67,26 @@ def sync(env: str | None, data_root: str | None) -> None:
 
 @tracking.command()
 @env_option
+@_conf_source
+@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 lets others in.")
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535))
-def ui(env: str | None, port: int) -> None:
+def ui(env: str | None, conf_source: str | None, host: str, port: int) -> None:
     """Open MLflow's pages on the store that runs are written to.
 
-    The store is that of mlflow.yml in the chosen environment, or of MLFLOW_TRACKING_URI. Of a
+    The store is that of mlflow.yml in the chosen configuration, or of MLFLOW_TRACKING_URI. Of a
     tracking server only the address is told: its pages are open already.
 
-    Exit status: that of MLflow, or 0 if there is nothing to open.
+    Exit status: that of MLflow, 0 if there is nothing to open, 1 if the configuration is wrong.
     """
-    _, tracked = _read(env, {})
+    _, tracked = _read(env, conf_source, {})
     uri = tracked.tracking_uri
     if uri.startswith(("http://", "https://")):
         click.echo(f"Runs are on the tracking server {errors.mask(uri)}: open it in a browser.")
         return
-    click.echo(f"MLflow with {errors.mask(uri)}: http://127.0.0.1:{port} (Ctrl-C ends it)")
+    click.echo(f"MLflow with {errors.mask(uri)}: http://{host}:{port} (Ctrl-C ends it)")
     sys.stdout.flush()
-    words = [sys.executable, "-m", "mlflow", "ui", "--port", str(port), "--workers", "1"]
+    words = [sys.executable, "-m", "mlflow", "ui", "--host", host, "--port", str(port)]
+    words += ["--workers", "1"]
     # A password in the address is nothing for the list of processes. Jobs of MLflow's own, which
     # runs have none of, would be eight more processes.
     own = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ}
@@ -83,9 +94,16 @@ def ui(env: str | None, port: int) -> None:
     os.execve(sys.executable, words, own)  # noqa: S606 - signals and the exit status are MLflow's
 
 
-def _read(env: str | None, params: dict[str, str]) -> tuple[RunInfo, TrackingSettings]:
+def _read(
+    env: str | None, conf_source: str | None, params: dict[str, str]
+) -> tuple[RunInfo, TrackingSettings]:
     """Read what the configuration says of runs, and of where they are tracked."""
     logs.configure_terminal(project())
-    with settings.SESSION_CLASS.create(env=env, runtime_params=params) as session:
-        info: RunInfo = session.load_context().run_info
-    return info, TrackingSettings.resolve(info.mlflow, info.project_path)
+    try:
+        with settings.SESSION_CLASS.create(
+            env=env, conf_source=conf_source, runtime_params=params
+        ) as session:
+            info: RunInfo = session.load_context().run_info
+        return info, TrackingSettings.resolve(info.mlflow, info.project_path)
+    except Exception as error:
+        raise SystemExit(explain(error)) from error

@@ -225,7 +225,7 @@ def _choose_colors(values: np.ndarray, metric: Metric) -> tuple[ScalarMappable, 
     low, high = float(usual.min()), float(usual.max())
     palette: str | LinearSegmentedColormap = "cividis_r"
     if (neutral := metric.neutral) is not None:
-        low = max(low, metric.floor)
+        low, high = max(low, metric.floor), max(high, metric.floor)
         far = max(abs(low - neutral), abs(high - neutral)) or 1.0
         low, high = neutral - far, neutral + far
         palette = LinearSegmentedColormap.from_list("skill", [VERMILLION, "#F7F7F7", BLUE])

@@ -168,6 +168,9 @@ class Dask(Workers):
 
     def kill(self) -> None:
         """Give up what runs; processes of a local cluster are ended."""
+        for name in logging.root.manager.loggerDict:  # workers that end make others complain
+            if name.partition(".")[0] == "distributed":
+                logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         self._executor.shutdown(wait=False)
         if self._cluster is not None:
             self._cluster.shutdown_on_close = False  # or it is tried again, for 10 s, at exit

@@ -24,7 +24,7 @@ def answer(group: dict[str, Any], leaks: list[str]) -> dict[str, Any]:
         ``word`` (Yes, No, Open, None, Circular or Void) and ``text``; the rows of the ``best``
         model and of the best ``baseline``, the ``p_value`` and what was ``counted``;
         ``strongest``, the cell with the strongest evidence against the baseline if there is some
-        and it is not ``best``. All of these but ``counted`` are None for a circular group.
+        and it is not ``best``. A circular group has none of these but ``counted``.
     """
     score, verdict = SCORES[group["score"]], group["verdict"]
     cells = {row["cell"]: row for row in group["rows"] if row["is_done"]}
@@ -37,6 +37,8 @@ def answer(group: dict[str, Any], leaks: list[str]) -> dict[str, Any]:
         "counted": _count_tries(verdict),
         "strongest": _find_strongest(verdict),
     }
+    if group["is_circular"]:
+        about |= dict.fromkeys(("best", "baseline", "p_value", "strongest"))
     if best is None:
         text = "No model of this group could be fitted."
         return {**about, "word": "None", "text": text}
@@ -45,8 +47,7 @@ def answer(group: dict[str, Any], leaks: list[str]) -> dict[str, Any]:
             "These cells are given what they are to forecast, in other words. Their errors say how "
             "well that is undone, and nothing about forecasting."
         )
-        nothing = dict.fromkeys(("best", "baseline", "p_value", "strongest"))
-        return {**about, **nothing, "word": "Circular", "text": text}
+        return {**about, "word": "Circular", "text": text}
     if leaks:
         text = "The leakage audit failed, so none of these numbers can be relied on."
         return {**about, "word": "Void", "text": text}
