@@ -43,8 +43,9 @@ def compare(
 
 def test_compare_planted_signal_beats_every_baseline(study: Any, reference: Any) -> None:
     """The models are best, the best baseline is named, and so is what the tests say."""
+    cells = cells_of(study)  # whose nodes collect what is theirs
     collector = incidents.collect()
-    table, comparisons, verdicts, daily = compare(reference, cells_of(study))
+    table, comparisons, verdicts, daily = compare(reference, cells)
     verdict = verdicts["group"]
 
     assert verdicts == json.loads(json.dumps(verdicts, allow_nan=False))
