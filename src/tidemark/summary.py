@@ -70,9 +70,10 @@ def print_summary(info: RunInfo, run_id: str, seconds: float) -> None:
 
 
 def _say_where_runs_are(info: RunInfo) -> str:
-    uri = TrackingSettings.resolve(info.mlflow, info.project_path).tracking_uri
-    is_server = uri.startswith(("http://", "https://"))
-    return mask(uri) if is_server else "make mlflow, then http://127.0.0.1:5000"
+    tracked = TrackingSettings.resolve(info.mlflow, info.project_path)
+    if tracked.is_server:
+        return mask(tracked.tracking_uri)
+    return "make mlflow, then http://127.0.0.1:5000"
 
 
 def _outputs(records: Sequence[NodeRecord], name: str) -> list[Path]:

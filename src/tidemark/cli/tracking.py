@@ -80,7 +80,7 @@ def ui(env: str | None, conf_source: str | None, host: str, port: int) -> None:
     """
     _, tracked = _read(env, conf_source, {})
     uri = tracked.tracking_uri
-    if uri.startswith(("http://", "https://")):
+    if tracked.is_server:
         click.echo(f"Runs are on the tracking server {errors.mask(uri)}: open it in a browser.")
         return
     click.echo(f"MLflow with {errors.mask(uri)}: http://{host}:{port} (Ctrl-C ends it)")

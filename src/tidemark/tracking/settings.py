@@ -49,6 +49,11 @@ class TrackingSettings(Strict):
             update={"tracking_uri": f"{_SQLITE}{database}", "artifact_location": place}
         )
 
+    @property
+    def is_server(self) -> bool:
+        """Whether runs are sent to a tracking server, whose pages are open to whoever asks."""
+        return self.tracking_uri.startswith(("http://", "https://"))
+
     def metrics_uri(self, data_root: Path) -> str:
         """Name the metrics store: as configured, or ``metrics.db`` in the data root."""
         return self.metrics_store_uri or f"{_SQLITE}{(data_root / 'metrics.db').absolute()}"
